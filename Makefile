@@ -83,6 +83,8 @@ bench: install  ## time per stage, and the path against a plain script
 lock: $(UV)  ## resolve pyproject.toml again into requirements.lock
 	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
 	  --group dev --extra demo --extra openlineage --output-file requirements.lock pyproject.toml
+	$(UV) pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.12 --python-platform linux \
+	  --constraint requirements.lock --extra postgres --extra s3 --output-file deploy/requirements.lock pyproject.toml deploy/requirements.in
 
 clean:  ## remove what the project made in this folder, but not its home
 	rm -rf $(VENV) .uv build *.egg-info .coverage .pytest_cache .ruff_cache .mypy_cache .import_linter_cache

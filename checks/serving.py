@@ -17,7 +17,9 @@ from ml_assets.services.evidence import Finding, Proof
 from ml_assets.spec.product import Product
 from resources.dagster_retries import retried
 from resources.endpoints.moves import Endpoints, as_pointer
+from resources.ledger.following import identity_of
 from resources.ledger.records import Record
+from resources.ledger.replicas import replicas
 from resources.lineage import Lineage
 from resources.settings import Settings
 
@@ -83,13 +85,15 @@ def _compare(lineage: Lineage, product: Product, release: Manifest, base_url: st
     """Ask a staging server, in its own process, for evenly spaced requests that it takes, and compare with the offline scores."""
     import numpy as np
 
+    from ml_assets.core.contract.row_rules import keeps
     from ml_assets.core.model.known_categories import evenly_spaced, recorded_known
     from ml_assets.core.release.bundle import as_requests
     from ml_assets.serving.client import http_client as client
 
     offline, requests = _offline(lineage, product, release)
     known = recorded_known(lineage.snapshots.read(release.snapshot, "request.json"))
-    chosen = evenly_spaced(product, requests, known=known, rows=product.endpoint.smoke_rows)
+    kept = keeps(product.contract.Request, requests)
+    chosen = evenly_spaced(product, requests, known=known, kept=kept, rows=product.endpoint.smoke_rows)
     answer = client.predict(base_url, as_requests(product, requests[chosen]), key="")
     score = "probability" if product.task == "binary" else "value"
     served = np.array([p[score] for p in answer["predictions"]])
@@ -117,7 +121,7 @@ def _offline(lineage: Lineage, product: Product, release: Manifest) -> tuple[Any
 
 
 def _answers_as_recorded(product: Product) -> dg.AssetChecksDefinition:
-    about = "The pointer file, and the production server if one runs, name the release that the ledger does."
+    about = "The pointer file, and every production server that reports, name the release that the ledger does."
     spec = check_spec(product, "endpoint/production", RECORDED, about, blocking=False)
 
     @dg.multi_asset_check(name=f"{product.name}__answers_as_recorded", specs=[spec])
@@ -143,9 +147,18 @@ def _recorded(endpoints: Endpoints, product: Product) -> Finding:
         return Finding(
             RECORDED, False, f"the pointer file names {written.release if written else 'nothing'}, the ledger {expected}"
         )
-    spec = product.endpoint
+    servers = replicas(endpoints.ledger.engine, product.name)
+    if wrong := [seen.sentence() for seen in servers if seen.is_silent or seen.replica.bundle != entry.body.bundle]:
+        return Finding(RECORDED, False, f"{expected} is recorded; {'; '.join(wrong)}")
+    if servers:
+        places = ", ".join(seen.replica.address for seen in servers)
+        return Finding(RECORDED, True, f"{expected} is recorded, and serves on {len(servers)} servers: {places}")
+    url = f"http://{product.endpoint.host}:{product.endpoint.port}"
     try:
-        served = client.release(f"http://{spec.host}:{spec.port}")["release"]
+        version = client.release(url)
     except client.EndpointUnreachable:
-        return Finding(RECORDED, True, f"{expected} is recorded and pointed to; no server runs on port {spec.port}")
-    return Finding(RECORDED, served == expected, f"{served} serves on port {spec.port}, {expected} is recorded")
+        return Finding(RECORDED, True, f"{expected} is recorded and pointed to; no server runs at {url}")
+    if stranger := client.stranger(version, identity_of(endpoints.ledger)):
+        return Finding(RECORDED, False, f"the server at {url} {stranger}")
+    served = version["release"]
+    return Finding(RECORDED, served == expected, f"{served} serves at {url}, {expected} is recorded")

@@ -53,5 +53,5 @@ class StagingServer:
         own = replace(real, home=home, ledger=f"sqlite:///{home / 'ledger.db'}", keys="", key="")
         self._pointer = own.pointer(self._product.name, "staging")
         pointers.write(self._pointer, pointer)
-        argv = [sys.executable, "-m", "ml_assets", "serve", self._product.name, "-e", "staging"]
+        argv = [sys.executable, "-m", "ml_assets", "serve", self._product.name, "-e", "staging", "--pointer", str(self._pointer)]
         self.base_url = self._open.enter_context(ServerProcess(argv, environ=own.environ())).base_url

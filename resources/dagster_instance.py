@@ -1,12 +1,17 @@
 """The project's Dagster instance: its home, its settings file, opened."""
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import yaml
+from sqlalchemy.exc import DBAPIError
 
-from resources.settings import Settings
+from ml_assets.errors import PassingFault
+from resources.dagster_yaml import STORAGE, DagsterSettingsRefused, write_settings
+from resources.settings import OWN_FOLDER, Settings, variable
 from resources.store.blobs import write_atomically
 
 if TYPE_CHECKING:
@@ -40,25 +45,58 @@ WORKSPACE = {"load_from": [{"python_module": {"module_name": "ml_assets.definiti
 """As workspace.yaml of a checkout says it; installed code has none."""
 
 
+class DagsterStorageAway(PassingFault):
+    """The database of Dagster's storage does not answer, or refuses."""
+
+
 def prepare_home(settings: Settings) -> None:
-    """Create Dagster's home with its settings and workspace, unless they are there already; make it Dagster's own."""
-    for path, content in ((settings.dagster_home / "dagster.yaml", CONFIG), (workspace_file(settings), WORKSPACE)):
-        if not path.exists() or yaml.safe_load(path.read_bytes()) in EARLIER:
-            write_atomically(path, yaml.safe_dump(content, sort_keys=False).encode())
+    """Create Dagster's home with its settings and workspace, unless they are there already; make it Dagster's own. Into the
+    `dagster.yaml` of a team's DAGSTER_HOME goes what it lacks. Raises DagsterSettingsRefused."""
+    if settings.dagster:
+        _require_postgres()
+        os.environ[variable("dagster")] = settings.dagster_storage
+    if settings.team_dagster is None:
+        marker = settings.dagster_home / OWN_FOLDER
+        if not marker.exists():
+            write_atomically(marker, b"Dagster's folder of a home of ml-assets.\n")
+    elif not settings.dagster_home.is_dir():
+        raise DagsterSettingsRefused(f"DAGSTER_HOME is {settings.dagster_home}, which is no folder; create it, or leave it out")
+    wanted = CONFIG | ({"storage": STORAGE} if settings.dagster else {})
+    ours = [one | ({"storage": STORAGE} if settings.dagster else {}) for one in (*EARLIER, CONFIG)]
+    ours += [*EARLIER, CONFIG] if settings.dagster else []  # a file with our storage is never taken for one without
+    write_settings(settings.dagster_home / "dagster.yaml", wanted, replaced=ours if settings.team_dagster is None else [])
+    if not workspace_file(settings).exists():
+        write_atomically(workspace_file(settings), yaml.safe_dump(WORKSPACE, sort_keys=False).encode())
     os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
 
 
 def workspace_file(settings: Settings) -> Path:
-    """The path of the workspace file that Dagster's processes load."""
-    return settings.dagster_home / "workspace.yaml"
+    """The path of the workspace file that Dagster's processes load: always the home's own."""
+    return settings.home / "dagster" / "workspace.yaml"
 
 
 def open_instance(settings: Settings) -> "DagsterInstance":
-    """The instance of the project's home; use it in a with statement."""
+    """The instance of the project's home; use it in a with statement. Raises DagsterStorageAway."""
     from dagster import DagsterInstance
 
     prepare_home(settings)
-    return DagsterInstance.get()
+    try:
+        return DagsterInstance.get()
+    except DBAPIError as error:
+        if not settings.dagster:
+            raise
+        where = urlsplit(settings.dagster)._replace(netloc=urlsplit(settings.dagster).netloc.rpartition("@")[2]).geturl()
+        why = str(error.orig or error).strip().splitlines()[0]
+        raise DagsterStorageAway(
+            f"Dagster's storage, {where.replace('+psycopg2', '')}, cannot be used: {why}; start it, or correct ML_ASSETS_DAGSTER"
+        ) from error
+
+
+def _require_postgres() -> None:
+    if find_spec("dagster_postgres") is None:
+        raise DagsterSettingsRefused(
+            "ML_ASSETS_DAGSTER is set, and dagster-postgres is not installed: `pip install 'ml-assets[postgres]'`"
+        )
 
 
 def show_under_job(settings: Settings, instance: "DagsterInstance", run_id: str) -> None:

@@ -17,7 +17,7 @@ from pydantic import Field
 from resources.dbt.build import Dbt
 from resources.endpoints.moves import Endpoints
 from resources.git import Sources
-from resources.landing import Landing
+from resources.landing import Landing, open_landing
 from resources.ledger import leases
 from resources.ledger.ledger import Ledger
 from resources.lineage import Lineage, open_lineage
@@ -27,13 +27,14 @@ from resources.tracking.mlflow_catalogue import Catalogue
 
 
 class LandingResource(ConfigurableResourceFactory[Landing]):
-    """The folder that sources deliver files to."""
+    """The folder, or the place in an object store, that sources deliver files to."""
 
     folder: str
+    url: str = Field(default="", description="Where deliveries lie in an object store; `folder` holds the same.")
 
     def create_resource(self, context: dg.InitResourceContext) -> Landing:
         """Return the landing folder."""
-        return Landing(Path(self.folder))
+        return open_landing(Path(self.folder), self.url)
 
 
 class SnapshotsResource(ConfigurableResourceFactory[Snapshots]):
@@ -132,6 +133,7 @@ class SettingsResource(ConfigurableResourceFactory[Settings]):
     commit: str = ""
     merged: bool = False
     notify: str = ""
+    landing_url: str = ""
 
     def create_resource(self, context: dg.InitResourceContext) -> Settings:
         """Return the settings."""
@@ -146,6 +148,7 @@ class SettingsResource(ConfigurableResourceFactory[Settings]):
             commit=self.commit,
             merged=self.merged,
             notify=self.notify,
+            landing_url=self.landing_url,
         )
 
 
@@ -157,7 +160,9 @@ def resources_of(current: Settings, **replaced: Any) -> dict[str, Any]:
     snapshots = replaced.get("snapshots") or SnapshotsResource(url=store, cache=cache, upstream=upstream["store"])
     ledger = replaced.get("ledger") or LedgerResource(url=ledger_url, head=str(current.ledger_head))
     return {
-        "landing": LandingResource(folder=str(current.landing)),
+        "landing": LandingResource(
+            folder=str(current.landing), **({"url": _url(current, "landing_url")} if current.landing_url else {})
+        ),
         "snapshots": snapshots,
         "ledger": ledger,
         "lineage": LineageResource(
@@ -183,6 +188,7 @@ def resources_of(current: Settings, **replaced: Any) -> dict[str, Any]:
             commit=current.commit,
             merged=current.merged,
             notify=current.notify,
+            landing_url=_url(current, "landing_url"),
         ),
         **replaced,
     }

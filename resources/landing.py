@@ -16,6 +16,7 @@ from ml_assets.core.lineage.partition_numbers import ordinal, ordinals
 from ml_assets.core.lineage.partitions import PartitionKeyError, partitions_of, utc_now
 from ml_assets.errors import MlAssetsError
 from ml_assets.spec.product import Product
+from resources.delivered_objects import DeliveredObjects, open_deliveries
 from resources.store.blobs import write_atomically
 
 UNFINISHED = (".part", ".partial", ".tmp")
@@ -28,13 +29,26 @@ class NotDelivered(MlAssetsError):
 
 @dataclass(frozen=True)
 class Landing:
-    """The landing folder of all products."""
+    """The landing folder of all products. Where deliveries lie in an object store, `objects` are these, and `root` is the folder
+    that holds the same: it is brought up to date when it is looked at."""
 
     root: Path
+    objects: DeliveredObjects | None = None
+
+    def folder(self, product: Product) -> Path:
+        """The folder of the product's deliveries, as they are now. Raises StoreAway and StoreRefused."""
+        folder = self.root / product.name
+        if self.objects is not None:
+            self.objects.mirror(folder, product.name)
+        return folder
+
+    def place(self, product: Product) -> str:
+        """Where sources deliver for the product, as a person names it."""
+        return f"{self.objects.url}/{product.name}" if self.objects else str(self.root / product.name)
 
     def file(self, product: Product, table: str, partition: str = "") -> Path:
         """The path at which the table of a partition (or a reference table, with partition "") is delivered."""
-        folder = self.root / product.name
+        folder = self.folder(product)
         if table in product.delivery.reference:
             return folder / f"{table}.{product.delivery.reference[table].format}"
         return folder / table / f"{partition}.{product.delivery.tables[table].format}"
@@ -49,16 +63,21 @@ class Landing:
 
     def listing(self, product: Product) -> "Listing":
         """What is delivered now: each folder is listed once, no file is opened."""
-        folder = self.root / product.name
+        folder = self.folder(product)
         return Listing(product, {table: _files(folder / table) for table in product.delivery.tables})
 
     def delivered(self, product: Product) -> list[str]:
         """The partitions whose every table has a file, in order; files named for no partition are left alone."""
         return [*self.listing(product).partitions]
 
-    def put(self, product: Product, table: str, partition: str, content: bytes) -> Path:
-        """Deliver a file: written aside, then renamed, so that no one sees half of it."""
-        path = self.file(product, table, partition)
+    def put(self, product: Product, table: str, partition: str, content: bytes) -> Path | str:
+        """Deliver a file: written aside, then renamed, or in one request, so that no one sees half of it. Its path or URL."""
+        return self.write(self.file(product, table, partition), content)
+
+    def write(self, path: Path, content: bytes) -> Path | str:
+        """Deliver a file at a path below `root`; the path, or the URL where deliveries lie in an object store."""
+        if self.objects is not None:
+            return self.objects.put(path.relative_to(self.root).as_posix(), content)
         write_atomically(path, content)
         return path
 
@@ -66,6 +85,11 @@ class Landing:
         if missing := [str(path) for path in files.values() if not path.is_file()]:
             raise NotDelivered(f"{product.name}: not delivered: {', '.join(missing)}")
         return dict(files)
+
+
+def open_landing(folder: Path, url: str = "") -> Landing:
+    """The landing folder, or where a URL is given the deliveries below it with `folder` as their copy. Raises StoreRefused."""
+    return Landing(folder, open_deliveries(url) if url else None)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from ml_assets.spec.product import Product
 from resources.ast_cache import ast_cache
 from resources.endpoints.moves import as_move
 from resources.ledger import recalls
+from resources.ledger.identity import refuse_another_store
 from resources.ledger.ledger import Ledger
 from resources.source_changes import changed_since_start
 from resources.stopwatch import Stopwatch
@@ -201,6 +202,7 @@ class Lineage:
             if is_current:
                 self.ledger.publish(known, run=run)
             return Made(known, reused=True)
+        self._refuse_another_store()
         clock = Stopwatch()
         output = build()
         seconds = clock.seconds()
@@ -209,6 +211,11 @@ class Lineage:
         source = self.sources(recipe.product)
         self.ledger.publish(manifest, run=run, source=source, seconds=seconds, is_current=is_current)
         return Made(manifest, reused=False)
+
+    def _refuse_another_store(self) -> None:
+        """Raise AnotherStore where the snapshots would go to a store that others who share the ledger do not read."""
+        if self.ledger.belonging is not None:
+            refuse_another_store(self.ledger.belonging, self.ledger.engine, self.snapshots.blobs)
 
     def _taken_over(self, recipe: Recipe) -> Manifest | None:
         """The manifest that upstream made by this recipe, of the stages before a verdict; None if it is recalled there."""

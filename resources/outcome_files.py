@@ -13,7 +13,6 @@ from ml_assets.spec.labels import LabelsSpec
 from ml_assets.spec.product import Product
 from resources.landing import UNFINISHED, Landing
 from resources.landing_digests import FileDigests
-from resources.store.blobs import write_atomically
 
 SHOWN_DIGITS = 12
 """Digits of a file's digest in its name."""
@@ -35,15 +34,14 @@ def outcome_digests(landing: Landing, product: Product, digests: FileDigests) ->
     }
 
 
-def put_outcomes(landing: Landing, product: Product, partition: str, content: bytes) -> Path:
+def put_outcomes(landing: Landing, product: Product, partition: str, content: bytes) -> Path | str:
     """Deliver a file of outcomes beside those that are there: written aside, then renamed. It is named by its digest, so that
     the same content is there once."""
     labels = product.labels
     assert labels is not None
     spec = labels.delivered[labels.outcomes_table]
     path = folder(landing, product, labels) / f"{partition}.{sha256(content)[:SHOWN_DIGITS]}.{spec.format}"
-    write_atomically(path, content)
-    return path
+    return landing.write(path, content)
 
 
 def stray_outcomes(landing: Landing, product: Product) -> list[str]:
@@ -58,7 +56,7 @@ def stray_outcomes(landing: Landing, product: Product) -> list[str]:
 
 def folder(landing: Landing, product: Product, labels: LabelsSpec) -> Path:
     """Where the table of outcomes is delivered."""
-    return landing.root / product.name / labels.outcomes_table
+    return landing.folder(product) / labels.outcomes_table
 
 
 def by_asset(product: Product, files: Mapping[str, str]) -> dict[str, str]:

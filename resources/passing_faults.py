@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from sqlalchemy.exc import DBAPIError
 
-from ml_assets.errors import MlAssetsError
+from ml_assets.errors import MlAssetsError, PassingFault
 
 _ERRNOS = {
     *(errno.ECONNREFUSED, errno.ECONNRESET, errno.ECONNABORTED, errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH),
@@ -28,7 +28,9 @@ _REGISTRY = ("TEMPORARILY_UNAVAILABLE", "INTERNAL_ERROR", "RESOURCE_EXHAUSTED", 
 
 def passing_fault(error: BaseException) -> str:
     """What will pass, in words, of an error or of what it came from; empty where nothing says that it does. An error that our own
-    code worded never passes: it names the culprit and what a person does."""
+    code worded passes only where it says so by its class: any other names the culprit and what a person does."""
+    if isinstance(error, PassingFault):
+        return _first_line(error)
     if isinstance(error, MlAssetsError):
         return ""
     return next((f"{type(link).__name__}: {_first_line(link)}" for link in _chain(error) if _passes(link)), "")

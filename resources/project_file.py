@@ -67,5 +67,7 @@ def _is_file(path: Path) -> bool:
 
 
 def _absolute(value: str, folder: Path) -> str:
-    """Each path of a list, below the folder."""
+    """Each path of a list, below the folder; a URL is one already."""
+    if "://" in value:
+        return value
     return os.pathsep.join(str(folder / path) for path in value.split(os.pathsep) if path)

@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from hashlib import sha256
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -15,7 +16,10 @@ ROOT = Path(ml_assets.__file__).resolve().parent.parent
 MLFLOW_UI = "http://127.0.0.1:5000"
 """Where `ml-assets dev` starts the MLflow UI by default."""
 
-SECRETS = ("store", "ledger", "mlflow", "key", "upstream_store", "upstream_ledger", "dagster_token")
+OWN_FOLDER = ".ml-assets"
+"""A file in Dagster's folder of a home, by which it is told from a team's."""
+
+SECRETS = ("store", "ledger", "mlflow", "key", "upstream_store", "upstream_ledger", "dagster_token", "dagster")
 """Settings that may hold a secret: the value may lie in a file, which `ML_ASSETS_<NAME>_FILE` names."""
 
 _UNUSABLE = {
@@ -43,7 +47,9 @@ class Settings:
     `compiled` is whether endpoints compile the releases that they serve,
     which makes them faster and changes no score. `upstream_store` and `upstream_ledger` are those of a home that is read next to
     this one and never written: what is recorded there is not made again. `dagster_url` is the webserver that `ml-assets deploy`
-    asks, with `dagster_token`. `notify` is the file of the channels that notices go out by; empty where none is named."""
+    asks, with `dagster_token`. `dagster` is the database of Dagster's storage, empty where it lies in Dagster's folder, which is
+    `team_dagster` where somebody else made it. `landing_url` is where deliveries lie in an object store; `landing` then holds
+    the same. `notify` is the file of the channels that notices go out by; empty where none is named."""
 
     home: Path
     landing: Path
@@ -62,11 +68,20 @@ class Settings:
     dagster_url: str = ""
     dagster_token: str = field(default="", repr=False)
     notify: str = ""
+    landing_url: str = ""
+    dagster: str = field(default="", repr=False)
+    team_dagster: Path | None = None
+    advertise: str = ""
 
     @property
     def dagster_home(self) -> Path:
-        """Dagster's own folder."""
-        return self.home / "dagster"
+        """Dagster's own folder: the home's, or the one that `DAGSTER_HOME` names."""
+        return self.team_dagster or self.home / "dagster"
+
+    @property
+    def dagster_storage(self) -> str:
+        """The URL of Dagster's storage with the driver that dagster-postgres is made for; empty where there is none."""
+        return with_driver(self.dagster)
 
     @property
     def mlflow_artifacts(self) -> Path:
@@ -112,6 +127,10 @@ class Settings:
         """The file that says which release serves in one environment."""
         return pointer_file(self.endpoints, product, environment)
 
+    def break_glass(self, product: str, environment: str) -> Path:
+        """The journal of a rollback that was made here while the ledger was away."""
+        return self.home / "break-glass" / product / f"{environment}.json"
+
     def predictions(self, product: str) -> Path:
         """The folder of the product's prediction log."""
         return self.home / "predictions" / product
@@ -124,13 +143,21 @@ class Settings:
         """These settings as environment variables, for another process of the project."""
         values = {setting.name: getattr(self, setting.name) for setting in fields(self)}
         values["products"] = os.pathsep.join(map(str, self.products))
+        values["landing"] = values.pop("landing_url") or self.landing
+        team = {"DAGSTER_HOME": str(folder)} if (folder := values.pop("team_dagster")) else {}
         mounted = {f"{variable(name)}_FILE": "" for name in (*SECRETS, "keys")}
-        return {variable(name): str(value) for name, value in values.items()} | mounted
+        return {variable(name): str(value) for name, value in values.items()} | mounted | team
+
+
+def with_driver(url: str) -> str:
+    """The URL of a PostgreSQL database with the driver of dagster-postgres: SQLAlchemy 2.1 takes another one by itself, whose
+    statements differ, so that events are lost (dagster#33958)."""
+    return f"postgresql+psycopg2://{url.partition('://')[2]}" if url else ""
 
 
 def variable(name: str) -> str:
     """The environment variable of a setting."""
-    return f"ML_ASSETS_{name.upper()}"
+    return f"ML_ASSETS_{name.removesuffix('_url') if name == 'landing_url' else name}".upper()
 
 
 def settings(environ: Mapping[str, str] | None = None) -> Settings:
@@ -141,10 +168,11 @@ def settings(environ: Mapping[str, str] | None = None) -> Settings:
     _refuse_unusable(home)
     folders = env.get("ML_ASSETS_PRODUCTS") or str(ROOT / "ml_assets" / "products")
     upstream = Path(env["ML_ASSETS_UPSTREAM"]).resolve() if env.get("ML_ASSETS_UPSTREAM") else None
+    landing, landing_url = _landing(env.get("ML_ASSETS_LANDING") or "", home)
     mlflow = env.get("ML_ASSETS_MLFLOW") or f"sqlite:///{home / 'mlflow' / 'mlflow.db'}"
     return Settings(
         home=home,
-        landing=Path(env.get("ML_ASSETS_LANDING") or home / "landing").resolve(),
+        landing=landing,
         store=env.get("ML_ASSETS_STORE") or (home / "store").as_uri(),
         ledger=env.get("ML_ASSETS_LEDGER") or f"sqlite:///{home / 'ledger.db'}",
         mlflow=mlflow,
@@ -162,7 +190,40 @@ def settings(environ: Mapping[str, str] | None = None) -> Settings:
         dagster_url=env.get("ML_ASSETS_DAGSTER_URL") or "",
         dagster_token=env.get("ML_ASSETS_DAGSTER_TOKEN") or "",
         notify=str(Path(env["ML_ASSETS_NOTIFY"]).resolve()) if env.get("ML_ASSETS_NOTIFY") else "",
+        landing_url=landing_url,
+        dagster=_dagster_database(env.get("ML_ASSETS_DAGSTER") or ""),
+        team_dagster=_team_dagster(env, home),
+        advertise=env.get("ML_ASSETS_ADVERTISE") or "",
     )
+
+
+def _landing(given: str, home: Path) -> tuple[Path, str]:
+    """The folder of deliveries, and the URL that it is a copy of, if it is one of an object store."""
+    if "://" not in given:
+        return Path(given or home / "landing").resolve(), ""
+    if (folder := local_folder(given)) is not None:
+        return folder.resolve(), ""
+    return home / "cache" / "landing" / sha256(given.encode()).hexdigest()[:12], given.rstrip("/")
+
+
+def _dagster_database(url: str) -> str:
+    """The URL of Dagster's storage. Raises SettingRefused for another database than PostgreSQL."""
+    scheme, mark, _ = url.partition("://")
+    if url and (scheme not in ("postgresql", "postgres", "postgresql+psycopg2") or not mark):
+        raise SettingRefused(
+            f"ML_ASSETS_DAGSTER begins with {scheme}://; Dagster's storage is kept in PostgreSQL: give "
+            "postgresql://user:password@host/database, or leave it out for files in the home"
+        )
+    return url
+
+
+def _team_dagster(env: Mapping[str, str], home: Path) -> Path | None:
+    """The folder that `DAGSTER_HOME` names, unless it is this home's own, or another home's: a process that one home started is
+    none of its Dagster's for being given another home."""
+    if not (given := env.get("DAGSTER_HOME")):
+        return None
+    folder = Path(given).resolve()
+    return None if folder == (home / "dagster").resolve() or (folder / OWN_FOLDER).exists() else folder
 
 
 def mounted_secrets(environ: Mapping[str, str]) -> dict[str, str]:

@@ -8,9 +8,12 @@ import numpy as np
 import polars as pl
 
 from ml_assets.core.evaluation.coverage import lacking
-from ml_assets.core.evaluation.snapshot import judge_candidate, levels_of, output
+from ml_assets.core.evaluation.snapshot import columns_of, judge_candidate, levels_of, output
 from ml_assets.core.gates.history import history
+from ml_assets.core.gates.panel import as_levels, is_about_means
 from ml_assets.core.gates.too_good import earlier_gains
+from ml_assets.core.gates.unknown_rows import UnknownRows
+from ml_assets.core.lineage.facts import FeaturesFacts
 from ml_assets.core.lineage.handles import Handle
 from ml_assets.core.lineage.manifests import Output
 from ml_assets.core.lineage.verdict_facts import VerdictFacts
@@ -31,8 +34,8 @@ if TYPE_CHECKING:
 class ComparisonInputs:
     """`model`: the candidate; `tested`: features of the test window; `before`: features of the partitions before it, which say
     what levels it should hold, and of which a simple model is made; `releases`: those that the candidate is compared with, by
-    role (champion, anchor); `past`: the verdicts on earlier windows. `is_pooled`: each partition that is tested is a window of
-    its own, over which a candidate that was kept is judged."""
+    role (champion, anchor); `past`: the verdicts on earlier windows. `is_pooled`: the partitions that are tested are those of
+    several windows, over which a candidate that was kept is judged; its own window has `own` of them."""
 
     model: Handle
     tested: Sequence[Handle]
@@ -40,6 +43,7 @@ class ComparisonInputs:
     releases: Mapping[str, Handle] = field(default_factory=dict)
     past: Sequence[VerdictFacts] = ()
     is_pooled: bool = False
+    own: int = 1
 
     def usual(self, product: Product) -> pl.DataFrame:
         """The rows of the last partitions before the test window, as many as are tested."""
@@ -67,6 +71,7 @@ def build(inputs: ComparisonInputs, product: Product, partition: str) -> Output:
         past=history(inputs.past, unit=product.gates.unit),
         gains=earlier_gains(inputs.past, metric=product.gates.metric, unit=product.gates.unit),
         windows=pooled_windows(inputs, product),
+        unknown=None if trouble else unknown_rows(inputs, product),
     )
     built = output(rows, scores, judged, product=product)
     if product.keys.across_partitions == "allow":
@@ -75,21 +80,60 @@ def build(inputs: ComparisonInputs, product: Product, partition: str) -> Output:
     return replace(built, facts={**built.facts, "seen_keys": every.height - rows.height})
 
 
+def unknown_rows(inputs: ComparisonInputs, product: Product) -> UnknownRows | None:
+    """The rows of the test window whose label is not known, scored by each model; None where there is none, no claim is about a
+    mean, or a release cannot score them."""
+    if not any(is_about_means(claim.form) for claim in product.gates.claims):
+        return None
+    rows = window_rows(inputs.tested, inputs.before, product)
+    rows = rows.filter(pl.col(product.features.label).is_null())
+    if rows.is_empty():
+        return None
+    scores = {"candidate": candidate_scores(inputs.model, rows, product), **simple_scores(inputs.before, rows, product)}
+    try:
+        scores |= _release_scores(inputs, rows, product)
+    except NotComputable:  # on the rows with a label it could be: the verdict stands, only without these bounds
+        return None
+    columns = {name: as_levels(values) for name, values in columns_of(rows, product).items()}
+    return UnknownRows(scores, columns)
+
+
 def outcomes_lacking(inputs: ComparisonInputs, product: Product) -> str:
-    """The reason why too few outcomes of the test window are known to judge on; empty if enough are. Of windows that are pooled,
+    """The reason why these rows let nothing through: too few outcomes of the test window are known to judge on, or they were
+    tested on before; empty if there is none. Of windows that are pooled,
     each has to have enough: a whole one must not make up for the days of storm that another lacks."""
     usual = inputs.usual(product)
-    windows = [[handle] for handle in inputs.tested] if inputs.is_pooled else [[*inputs.tested]]
-    found = [lacking(window_rows(window, inputs.before, product), usual, product=product) for window in windows]
-    return "; ".join(filter(None, found))
+    if again := [fold for handle in inputs.tested if (fold := _reopened(handle)) is not None]:
+        return f"fold {again[0]} was the test window of an earlier delivery, and a person reopened it: it proves nothing"
+    found = [lacking(window_rows(window, inputs.before, product), usual, product=product) for window in _windows(inputs)]
+    if not any(found):
+        return ""
+    again = f"`ml-assets run {product.name} --partition {inputs.tested[-1].partition}` asks again, as another look"
+    return f"{'; '.join(filter(None, found))}; deliver what is missing, and {again}"
+
+
+def _reopened(tested: Handle) -> int | None:
+    """The fold that a person had tested on again; None where the rows are unseen."""
+    if "fold" not in tested.manifest.facts:
+        return None
+    fold = FeaturesFacts.of(tested.manifest).fold
+    return fold.reopened if fold else None
 
 
 def pooled_windows(inputs: ComparisonInputs, product: Product) -> "Ints | None":
     """The number of the window that each tested row is of: (n,); None unless windows are pooled."""
     if not inputs.is_pooled:
         return None
-    heights = [tested_rows([handle], inputs.before, product).height for handle in inputs.tested]
+    heights = [tested_rows(window, inputs.before, product).height for window in _windows(inputs)]
     return np.repeat(np.arange(len(heights)), heights)
+
+
+def _windows(inputs: ComparisonInputs) -> list[Sequence[Handle]]:
+    """The windows of the tested rows, which are measured apart: of those that are pooled the candidate's own first, and what came
+    after it in parts of the same length, as far as it goes."""
+    if not inputs.is_pooled:
+        return [inputs.tested]
+    return [inputs.tested[at : at + inputs.own] for at in range(0, len(inputs.tested), inputs.own)]
 
 
 def tested_rows(tested: Sequence[Handle], before: Sequence[Handle], product: Product) -> pl.DataFrame:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ml_assets.core.gates.results import result_in_words
 from ml_assets.core.lineage.facts import EvaluationFacts, ModelFacts
 from ml_assets.core.lineage.handles import Handle
 from ml_assets.core.model.training import parameters
@@ -50,5 +51,5 @@ def _tags(facts: EvaluationFacts) -> dict[str, str]:
     """The verdict as MLflow tags: the decision, each claim's outcome, and which look it was."""
     verdict = facts.verdict
     shown = {"verdict": verdict.decision, "gates": verdict.gate, "level": f"{verdict.level:g}"}
-    shown |= {f"claim/{claim.name}": claim.outcome for claim in verdict.claims}
+    shown |= {f"claim/{claim.name}": result_in_words(claim) for claim in verdict.claims}
     return shown | {"look": f"{facts.look.number} of {verdict.looks}"}

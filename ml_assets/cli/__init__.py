@@ -43,6 +43,7 @@ COMMANDS = {
         "refuse": "Refuse a release that waits for a person, for good.",
         "override": "Release a model against its verdict, by a named person's decision.",
         "rollback": "Let an earlier release serve again.",
+        "reopen": "Test on the last fold of a static table again, by a person's decision.",
         "accept": "Accept a partition that looks implausible and is right, so that it is used for training.",
         "freeze": "Stop training and promotion of a product until a day.",
         "recall": "Declare a partition or release bad, and act on all that used it.",
@@ -70,6 +71,7 @@ COMMANDS = {
         "report": "Write the evaluation report of a partition as Markdown, with plots.",
         "schema": "Print the JSON Schema of product.yaml, or of report.json.",
     },
+    "ledger": {"ledger": "Show, move and open up the ledger's database."},
     "gates": {"gates": "Test the promises of a product's gates, and show their budget."},
 }
 """The commands of each folder, with their help. A folder's own name is the command that groups the rest of it."""

@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 
 LONGEST = 200
-MOST_LINES = 4
+MOST_LINES, MANY_LINES = 4, 100
 BREAK = "\u200b"
 """A zero-width space: it keeps GitHub from seeing a mention, a reference or an address."""
 
@@ -21,8 +21,17 @@ def text(value: object) -> str:
 
 def prose(value: object) -> str:
     """Plain text of a few sentences, on one line: up to four times as long as `text` shows."""
-    shown = str(value)[: (MOST_LINES + 1) * LONGEST]
-    return " ".join(text(line) for line in textwrap.wrap(shown, LONGEST, max_lines=MOST_LINES, placeholder=" …"))
+    return _wrapped(value, MOST_LINES)
+
+
+def in_full(value: object) -> str:
+    """Plain text of any length that a person may have to read whole, on one line: 20,000 characters at most."""
+    return _wrapped(value, MANY_LINES)
+
+
+def _wrapped(value: object, lines: int) -> str:
+    shown = str(value)[: (lines + 1) * LONGEST]
+    return " ".join(text(line) for line in textwrap.wrap(shown, LONGEST, max_lines=lines, placeholder=" …"))
 
 
 def code(value: object) -> str:

@@ -25,13 +25,13 @@ class Rollback(dg.Config):
 def roll_back(endpoints: Endpoints, product: Product, *, to: str | None, by: str, reason: str) -> "tuple[Pointer, str]":
     """Let an earlier release serve in production, and ask the server to swap. Returns the new pointer and the server's answer.
     Raises DecisionRefused and NothingToRollBackTo."""
-    from ml_assets.services.notify_server import notify_server
+    from ml_assets.services.replicas.notify import notify_server
     from resources.ledger.decisions import signed
 
     who, why = signed(by, reason, what="rollback")
     endpoints.settle(product.name, "production")
     pointer = endpoints.rollback(product.name, to=to, by=who, reason=why)
-    return pointer, notify_server(product, pointer.release)
+    return pointer, notify_server(endpoints.ledger, product, pointer.release)
 
 
 def rollback_job(product: Product) -> dg.JobDefinition:

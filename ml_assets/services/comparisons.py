@@ -60,7 +60,8 @@ class Comparison:
         releases = {role: handle(manifest) for role, manifest in self.baselines.by_role.items()}
         past = [EvaluationFacts.of(evaluation).verdict for evaluation in self.past]
         tested, before = [*map(handle, self.tested)], [*map(handle, self.before)]
-        return ComparisonInputs(handle(self.model), tested, before, releases, past, is_pooled=bool(self.kept_since))
+        own = self.keys.index(self.kept_since) + 1 if self.kept_since else 1
+        return ComparisonInputs(handle(self.model), tested, before, releases, past, is_pooled=bool(self.kept_since), own=own)
 
 
 def compare(lineage: Lineage, product: Product, partition: str) -> Comparison:

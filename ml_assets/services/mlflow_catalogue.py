@@ -11,6 +11,7 @@ import msgspec
 from ml_assets.core.lineage.facts import EvaluationFacts, TrackingFacts
 from ml_assets.core.lineage.manifests import Manifest, Output
 from ml_assets.core.lineage.source import commits
+from ml_assets.services.judging.kept_words import pooled_windows
 from ml_assets.spec.product import Product
 from resources.lineage import Lineage
 from resources.tracking import registry
@@ -126,7 +127,8 @@ def _register(lineage: Lineage, tracking: Catalogue, product: Product, release: 
     from ml_assets.services.release_status import release_status
 
     status = release_status(lineage, product, release)
-    verdict = EvaluationFacts.of(status.evaluation).verdict
+    facts = EvaluationFacts.of(status.evaluation)
+    verdict = facts.verdict
     tags = {
         "bundle": release.snapshot,
         "release": status.name,
@@ -136,6 +138,8 @@ def _register(lineage: Lineage, tracking: Catalogue, product: Product, release: 
         "approval": _approval(status),
         "as_of": release.partition,
     }
+    if facts.kept_since:
+        tags["kept"] = f"since {facts.kept_since}, asked again on {pooled_windows(facts.tested)}"
     if status.override:
         tags["override"] = f"by {status.override.by}: {status.override.reason}"
     card = lineage.snapshots.read(release.snapshot, "card.md").decode()

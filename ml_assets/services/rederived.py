@@ -62,7 +62,7 @@ def _judged(
     lineage: Lineage, product: Product, facts: EvaluationFacts, compared: Comparison, scored: "pl.DataFrame"
 ) -> VerdictFacts:
     from ml_assets.builders.evaluation import outcomes_lacking, pooled_windows
-    from ml_assets.core.evaluation.snapshot import levels_of, panel_of
+    from ml_assets.core.evaluation.snapshot import coarser_units, levels_of, panel_of
     from ml_assets.core.gates.history import history
     from ml_assets.core.gates.too_good import earlier_gains
     from ml_assets.core.gates.verdict import judge
@@ -78,6 +78,7 @@ def _judged(
         doubt=outcomes_lacking(read, product),
         past=history(learned, unit=product.gates.unit),
         gains=earlier_gains(learned, metric=product.gates.metric, unit=product.gates.unit),
+        coarser=coarser_units(scored, product),
     )
     return msgspec.convert(verdict.to_dict(), VerdictFacts)
 

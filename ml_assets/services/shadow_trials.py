@@ -14,7 +14,8 @@ from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.reads import labelled_stage
 from ml_assets.core.monitoring.shadow_harm import Judged, judge, pairs
 from ml_assets.core.release.records import MoveRecord, ShadowRecord, Terms
-from ml_assets.services.notify_server import notify_server
+from ml_assets.services.replicas.notify import notify_server
+from ml_assets.services.replicas.shared_logs import served_log
 from ml_assets.spec.product import Product
 from ml_assets.spec.sections import CanarySpec, ShadowSpec
 from resources.endpoints import shadows
@@ -102,7 +103,8 @@ def judged_now(lineage: Lineage, settings: Settings, product: Product, running: 
     champion = lineage.ledger.moves(product.name, "production")[-1].body.release
     since = pl.col("at") >= pl.lit(running.at[:26]).str.to_datetime(time_unit="us")
     ours = pl.col("release").is_in([champion, body.release])
-    answered = read(settings.predictions(product.name)).filter(since, ours, pl.col("environment") == "production")
+    log = read(served_log(settings, lineage.ledger, lineage.snapshots, product.name))
+    answered = log.filter(since, ours, pl.col("environment") == "production")
     shadowed = read(settings.shadow_predictions(product.name)).filter(since, ours)
     features = outcomes(lineage.ledger, product, after=body.as_of)
     frames = (lineage.snapshots.frame(manifest.snapshot, "features.parquet") for manifest in features)
@@ -134,4 +136,4 @@ def _nothing(product: Product) -> Any:
 def _notified(endpoints: Endpoints, product: Product) -> str:
     pointer = endpoints.settle(product.name, "production")
     assert pointer is not None
-    return notify_server(product, pointer.release)
+    return notify_server(endpoints.ledger, product, pointer.release)

@@ -4,7 +4,7 @@
     sum        = ["-"] term { ("+" | "-") term }
     term       = [number "*"] measure | number
     measure    = metric "(" model [ "," column "=" level ] ")"
-               | "ratio" "(" metric [ "," model ] "," "by:" column ")"
+               | "ratio" "(" metric [ "," model ] "," "by:" ( column | "[" column { "," column } "]" ) ")"
                | "disagreement" "(" model "," model ")"
     model      = "candidate" | "champion" | "anchor" | "baseline"
 
@@ -21,9 +21,11 @@ from ml_assets.errors import MlAssetsError
 Model: TypeAlias = Literal["candidate", "champion", "anchor", "baseline"]
 Kind: TypeAlias = Literal["metric", "ratio", "disagreement"]
 MODELS: tuple[Model, ...] = get_args(Model)
+CROSSED = ", "
+"""Between the columns whose levels are taken together."""
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>\d+(?:\.\d*)?(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?)"
-    r"|(?P<name>[A-Za-z_]\w*)|\"(?P<quoted>[^\"]*)\"|(?P<sign>[-+*(),:=<>]))"
+    r"|(?P<name>[A-Za-z_]\w*)|\"(?P<quoted>[^\"]*)\"|(?P<sign>[-+*(),:=<>\[\]]))"
 )
 _LEVEL = re.compile(r"\s*(?:\"([^\"]*)\"|([^,()<>\"]+))")
 
@@ -36,7 +38,8 @@ class ClaimTextError(MlAssetsError):
 class Measure:
     """One measured number: a metric of a model, on all rows or on those with one level of a column.
 
-    `ratio` is the smallest of a group's metric over another's, over all pairs of groups of the column `by`.
+    `ratio` is the smallest of a group's metric over another's, over all pairs of groups of the column `by`; of several columns
+    (`column` names them with CROSSED between) a group has one level of each.
     """
 
     kind: Kind
@@ -45,11 +48,17 @@ class Measure:
     column: str = ""
     level: str = ""
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns whose levels divide the rows."""
+        return tuple(self.column.split(CROSSED)) if self.column else ()
+
     def __str__(self) -> str:
         """Return the measure as product.yaml writes it."""
         match self.kind:
             case "ratio":
-                return f"ratio({self.metric}, {self.models[0]}, by: {self.column})"
+                by = f"[{self.column}]" if len(self.columns) > 1 else self.column
+                return f"ratio({self.metric}, {self.models[0]}, by: {by})"
             case "metric":
                 where = f", {self.column}={self.level}" if self.column else ""
                 return f"{self.metric}({self.models[0]}{where})"
@@ -152,7 +161,19 @@ class _Parser:
         if word != "by":
             raise self._error(f"found '{word}'; a ratio is between the groups of a column: 'by: column'")
         self._sign(":", "=", what="':' after by")
-        return Measure("ratio", (_as_model(model),), metric, self._name("a column"))
+        return Measure("ratio", (_as_model(model),), metric, self._columns())
+
+    def _columns(self) -> str:
+        """One column, or several between brackets: their names in order, CROSSED between."""
+        if not self._take("["):
+            return self._name("a column")
+        names = [self._name("a column")]
+        while self._take(","):
+            names.append(self._name("a column"))
+        self._sign("]", what="']' after the columns")
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise self._error(f"by: names {', '.join(twice)} twice")
+        return CROSSED.join(names)
 
     def _model(self) -> Model:
         name = self._name(f"a model: {', '.join(MODELS)}")

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -134,9 +134,10 @@ class PooledSpec(Section):
 
 
 class GateSpec(Section):
-    """The conditions under which a candidate may serve. Their digest is part of every verdict."""
+    """The conditions under which a candidate may serve. Their digest is part of every verdict. `exceptions`: why a minimal
+    standard is not kept, of the `unit` or by the name of a claim."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"pooled"})
+    later: ClassVar[frozenset[str]] = frozenset({"pooled", "exceptions"})
     unit: Column
     minimum: MinimumSpec = MinimumSpec()
     budget: BudgetSpec = BudgetSpec()
@@ -147,6 +148,7 @@ class GateSpec(Section):
     on_inconclusive: Literal["keep", "ask"] = "keep"
     approve: Literal["automatic", "person"] = "automatic"
     four_eyes: bool = False
+    exceptions: dict[Name, Annotated[str, Field(min_length=10)]] = Field(default={})
 
     @field_validator("claims")
     @classmethod
@@ -171,6 +173,14 @@ class GateSpec(Section):
                 raise ValueError(f"require: '{name}' compares with the {models}, and a first release has none")
         return first
 
+    @field_validator("exceptions")
+    @classmethod
+    def _excuses_what_there_is(cls, exceptions: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        named = ["unit", *(claim.name for claim in info.data.get("claims", ()))]
+        if info.data.get("claims") and (unknown := next((name for name in exceptions if name not in named), None)):
+            raise ValueError(f"'{unknown}' is neither `unit` nor a claim; {unknown_name(unknown, allowed=named)}")
+        return exceptions
+
     @model_validator(mode="after")
     def _something_is_proven(self) -> Self:
         if not any(claim.kind == "prove" for claim in self.claims):
@@ -180,9 +190,6 @@ class GateSpec(Section):
             raise ValueError(f"claim '{unmade[0]}' needs a simple model: declare `baselines: {{baseline: {{prior: true}}}}`")
         if not any(named[name].kind == "prove" for name in self.first_claims):
             raise ValueError("a first release would prove nothing: add a claim like `prove: roc_auc(candidate) > 0.6`")
-        if self.pooled and self.budget.looks < 2:
-            asked = "a window is asked about the new candidate and about the one that is kept"
-            raise ValueError(f"pooled: {asked}, so budget.looks {self.budget.looks} is too few; allowed: 2 or more")
         if self.four_eyes and not self.is_ever_approved:
             raise ValueError(
                 "four_eyes: no approval is required; it goes with approve: person, first_release.approve or on_inconclusive"
@@ -216,8 +223,14 @@ class GateSpec(Section):
     def slices(self) -> tuple[str, ...]:
         """Every column that a claim divides the rows by."""
         columns = [column for claim in self.claims for column in claim.for_each]
-        columns += [measure.column for claim in self.claims for measure in claim.form.measures if measure.column]
+        columns += [column for claim in self.claims for measure in claim.form.measures for column in measure.columns]
         return tuple(dict.fromkeys(columns))
+
+    @property
+    def crossed(self) -> tuple[tuple[str, ...], ...]:
+        """Columns that a claim takes together: a group has one level of each."""
+        measures = (measure for claim in self.claims for measure in claim.form.measures)
+        return tuple(dict.fromkeys(measure.columns for measure in measures if len(measure.columns) > 1))
 
 
 def _latency_claims(info: ValidationInfo) -> set[str]:

@@ -10,8 +10,8 @@ from ml_assets.errors import MlAssetsError
 from ml_assets.services import shadow_trials as shadowing
 from ml_assets.services.claims import staging_claims
 from ml_assets.services.latency_evidence import latency_outdated
-from ml_assets.services.notify_server import notify_server
 from ml_assets.services.promotion_policy import withheld_by_commit
+from ml_assets.services.replicas.notify import notify_server
 from ml_assets.spec.product import Product
 from resources.dagster_assets import asset_key, declaration
 from resources.dagster_retries import retried
@@ -103,7 +103,7 @@ def promote(lineage: Lineage, endpoints: Endpoints, settings: Settings, product:
     status = release_status(lineage, product, release)
     decision = status.decision
     if decision.action == "promote" and (reasons := contradictions(lineage, product, status.evaluation)):
-        decision = Decision("refuse", tuple(reasons))
+        decision = Decision("refuse", (*reasons, "`ml-assets verify` says what was changed"))
     if decision.action == "refuse":
         body = {
             "product": product.name,
@@ -116,7 +116,7 @@ def promote(lineage: Lineage, endpoints: Endpoints, settings: Settings, product:
     moves = moves_of(lineage.ledger, product.name, "production")
     if decision.action == "keep":
         if moves and moves[-1].bundle == release.snapshot:
-            notify_server(product, status.name)  # again: a run that was killed after its move did not reload the server
+            notify_server(lineage.ledger, product, status.name)  # again: a run that was killed after its move did not
         return f"{KEPT}: {decision.reasons[0]}"
     if decision.action == "wait":
         return f"{KEPT}: {decision.reasons[0]}; `ml-assets approve {product.name} {status.name}`"
@@ -132,7 +132,7 @@ def promote(lineage: Lineage, endpoints: Endpoints, settings: Settings, product:
         expected=moves[-1].bundle if moves else None,
         is_proven=status.is_proven,
     )
-    return f"promoted; {notify_server(product, status.name)}"
+    return f"promoted; {notify_server(lineage.ledger, product, status.name)}"
 
 
 def _whose(status: "ReleaseStatus", *, run: str) -> tuple[str, str]:

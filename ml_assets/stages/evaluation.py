@@ -13,7 +13,9 @@ from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.services.claims import WINDOW_OPEN
 from ml_assets.services.comparisons import compare
 from ml_assets.services.dagster_ui.metadata import pictures
+from ml_assets.services.dagster_ui.verdict_metadata import evidence
 from ml_assets.services.judging.asking import AskedAgain, ask, ask_again
+from ml_assets.services.judging.kept_words import kept_next
 from ml_assets.services.next_window import next_window
 from ml_assets.services.proofs.plausible import refuse_held
 from ml_assets.services.stale_inputs import refuse_stale
@@ -56,7 +58,11 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
         again = None if facts.verdict.decision == "ACCEPT" else ask_again(lineage, product, key, run=run)
         if again is not None:
             context.log.info(f"{product.name} {key}: {again.message}")
-        yield materialized(product, result, _metadata(lineage.snapshots, product, result.manifest, again))
+        is_decided = facts.verdict.decision == "ACCEPT" or (again is not None and again.is_let_through)
+        if following := "" if is_decided else kept_next(lineage, product, key):
+            context.log.info(f"{product.name} {key}: {following}")
+        shown = _metadata(lineage.snapshots, product, result.manifest, again) | evidence(lineage, product, result.manifest)
+        yield materialized(product, result, shown | ({"kept_next": following} if following else {}))
         yield _window_result(
             product, passed=True, message=f"look {facts.look.number} of {facts.verdict.looks} at this test window"
         )

@@ -14,7 +14,7 @@ from ml_assets.errors import MlAssetsError
 from resources.endpoints import pointer as pointers
 from resources.endpoints import shadows
 from resources.endpoints.pointer import Pointer
-from resources.ledger import recalls
+from resources.ledger import following, recalls
 from resources.ledger.ledger import Kind, Ledger
 from resources.ledger.records import Record
 from resources.settings import pointer_file
@@ -82,15 +82,26 @@ class Endpoints:
         return self._record("rollback", move, expected=now, release=release)
 
     def settle(self, product: str, environment: str) -> Pointer | None:
-        """Make the pointer file say what the ledger says, and return its content (None: nothing ever served).
+        """Make the pointer file say what the ledger says, and return its content (None: nothing ever served). The file is a cache
+        for when the ledger is away; nothing else writes it.
 
-        The ledger is read again after writing: another process may have moved the endpoint, and written, in between.
+        The ledger is read again after writing: another process may have moved the endpoint, and written, in between. Raises
+        LedgerRolledBack where the ledger is an older copy.
         """
+        following.newest(self.ledger)
         written: Pointer | None = None
         while (now := self._now(product, environment)) is not None and now != written:
             pointers.write(self.file(product, environment), now)
             written = now
         return written
+
+    def earlier(self, product: str, environment: str) -> list[Pointer]:
+        """The releases that a rollback would go back through, newest first, without those that were recalled."""
+        entries = self.ledger.moves(product, environment)
+        recalled = recalled_bundles(self.ledger, product, environment)
+        by_bundle = {entry.body.bundle: as_pointer(entry) for entry in entries}
+        moves = stack([as_move(entry) for entry in entries])[:-1]
+        return [by_bundle[move.bundle] for move in reversed(moves) if move.bundle not in recalled]
 
     def _now(self, product: str, environment: str) -> Pointer | None:
         entry = self.ledger.pointer(product, environment)

@@ -4,7 +4,8 @@ A window is the partitions that are tested, whatever their content: a redelivery
 comparison again is free. A window is retired when its looks or its promotions are used up; the next partition opens another.
 Another `window.test` opens none: what windows of another length were asked is charged to the partitions that they share. A window
 keeps the least that was declared at any of its looks: raising `looks` or `ships` afterwards grants none. Where windows are pooled
-for a candidate that is kept, the partitions pay that it was not asked on before.
+for a candidate that is kept, the partitions pay that it was not asked on before; and there windows of one length that overlap
+charge each other too, so that a window has left what its most charged partition has left.
 """
 
 import contextlib
@@ -185,7 +186,7 @@ class _LookEntries:
     def entries(self, connection: Connection, tested: Sequence[str]) -> list[_Record]:
         """Looks at a window and at those of another length that share a partition with it, and their verdicts."""
         own = schema.window_of(schema.window_key(tested))
-        others = [window for window in self.seqs if window != own] if self.lengths - {len(own)} else []
+        others = [window for window in self.seqs if window != own] if len(own) > 1 or self.lengths - {len(own)} else []
         charged = [window for window in others if not set(own).isdisjoint(window)]
         seqs = [seq for window in (own, *charged) for seq in self.seqs.get(window, ())]
         return [_record(entry) for entry in entries_where(connection, schema.entries.c.seq.in_(seqs))]
@@ -221,12 +222,13 @@ def _charged(
         others.setdefault(schema.window_of(schema.window_key(entry.body.window)), []).append(entry)
     looks = _looks(tested, others.pop(own, []))
     payers = set(paid_by) or {key for look in looks for key in look.paid} or set(own)
-    is_pooled = bool(paid_by) or any(look.charged for look in looks)
+    is_pooled = bool(paid_by) or any(look.charged for look in looks) or product.gates.pooled is not None
     shared = [
         look
         for window, asked in others.items()
         for look in _looks(window, asked)
-        if is_pooled or look.charged or len(window) != len(own)  # windows of one length overlap, and keep budgets of their own
+        # nothing is pooled: windows of one length overlap, and keep budgets of their own
+        if is_pooled or look.charged or len(window) != len(own)
     ]
     budget = product.gates.budget
     counted = [look for look in shared if payers & set(look.paid)]

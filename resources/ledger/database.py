@@ -5,32 +5,85 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, QueuePool, create_engine, event, make_url, select, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy import Connection, Engine, QueuePool, create_engine, event, insert, inspect, make_url, select, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, ProgrammingError
 
 from ml_assets.errors import MlAssetsError
 from resources.ledger import tables as schema
 
 BUSY_SECONDS = 60
 ADVISORY_LOCK = 7236171
+SCHEMA = 1
+"""The version of the tables. A later one, which this code could write wrongly, is refused; added tables need no version."""
+_AWAY = {"connect_timeout": 5, "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 10_000}
+"""libpq's options, in seconds and milliseconds: when a connection whose other end went silent counts as lost."""
+MOVED_TO = "moved_to"
 
 
 class LedgerRefused(MlAssetsError):
     """The ledger's database cannot be opened."""
 
 
+class LedgerMoved(LedgerRefused):
+    """The ledger was moved to another database, where it goes on."""
+
+
 def open_database(url: str) -> Engine:
-    """An engine on the ledger's tables, which are made when they are not there. Raises LedgerRefused."""
+    """An engine on the ledger's tables, which are made when they are not there: where nothing is missing, a role that may not
+    make tables opens a PostgreSQL ledger too. Raises LedgerRefused."""
     connection = _connected(url)
     engine = connection.engine
-    with connection, connection.begin():
-        lock(connection)
-        schema.metadata.create_all(connection)
-        schema.volatile.create_all(connection)
-        if engine.dialect.name == "sqlite" or not is_guarded(connection):
-            for statement in schema.append_only(engine.dialect.name):
-                connection.execute(text(statement))
+    try:
+        with connection, connection.begin():
+            if engine.dialect.name == "sqlite" or not _is_made(connection):
+                _make(connection)
+            _refuse_later(connection, url)
+    except (ProgrammingError, LedgerRefused) as error:
+        engine.dispose()
+        if isinstance(error, LedgerRefused):
+            raise
+        reason = str(error.orig).strip().splitlines()[0]
+        raise LedgerRefused(
+            f"ML_ASSETS_LEDGER: {shown(url)}: its tables cannot be made or read: {reason}; run `ml-assets ledger grants ROLE` "
+            f"with the role that owns them, and carry out what it prints"
+        ) from None
     return engine
+
+
+def _make(connection: Connection) -> None:
+    lock(connection)
+    schema.metadata.create_all(connection)
+    schema.volatile.create_all(connection)
+    if connection.dialect.name == "sqlite" or not is_guarded(connection):
+        for statement in schema.append_only(connection.dialect.name):
+            connection.execute(text(statement))
+    if fact(connection, "schema") is None:
+        connection.execute(insert(schema.ledger_facts).values(name="schema", value=str(SCHEMA)))
+
+
+def _is_made(connection: Connection) -> bool:
+    tables = {*schema.metadata.tables, *schema.volatile.tables}
+    return tables <= set(inspect(connection).get_table_names()) and is_guarded(connection)
+
+
+def _refuse_later(connection: Connection, url: str) -> None:
+    version = fact(connection, "schema") or str(SCHEMA)
+    if int(version) > SCHEMA:
+        raise LedgerRefused(
+            f"the ledger {shown(url)} has tables of version {version}; this ml-assets writes version {SCHEMA}: update it here, "
+            f"or use the version that the other machines run"
+        )
+
+
+def fact(connection: Connection, name: str) -> str | None:
+    """What the ledger's database says about itself, such as the version of its tables; None where it says nothing."""
+    return connection.scalar(select(schema.ledger_facts.c.value).where(schema.ledger_facts.c.name == name))
+
+
+def refuse_moved(connection: Connection) -> None:
+    """Raise LedgerMoved where the ledger goes on in another database: an entry here would be in neither."""
+    if place := fact(connection, MOVED_TO):
+        raise LedgerMoved(f"this ledger was moved to {place}: set ML_ASSETS_LEDGER to that; here nothing is recorded any more")
 
 
 def open_read_only(url: str) -> Engine:
@@ -40,10 +93,10 @@ def open_read_only(url: str) -> Engine:
         with engine.connect() as connection:
             connection.execute(select(schema.entries.c.seq).limit(1))
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
-        raise LedgerRefused(f"{_without_password(url)} is not a database that is known here: {error}") from None
+        raise LedgerRefused(f"{shown(url)} is not a database that is known here: {error}") from None
     except DBAPIError as error:
         reason = str(error.orig).strip().splitlines()[0]
-        raise LedgerRefused(f"the ledger {_without_password(url)} cannot be read: {reason}") from None
+        raise LedgerRefused(f"the ledger {shown(url)} cannot be read: {reason}") from None
     return engine
 
 
@@ -68,18 +121,18 @@ def _connected(url: str) -> Connection:
         return _engine(url).connect()
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
         raise LedgerRefused(
-            f"ML_ASSETS_LEDGER: {_without_password(url)} is not a database that is known here: {error}; give "
+            f"ML_ASSETS_LEDGER: {shown(url)} is not a database that is known here: {error}; give "
             f"sqlite:////folder/ledger.db, or postgresql+psycopg://user@host/name with the extra `postgres` installed"
         ) from None
     except DBAPIError as error:
         reason = str(error.orig).strip().splitlines()[0]
         raise LedgerRefused(
-            f"ML_ASSETS_LEDGER: {_without_password(url)} cannot be opened: {reason}; "
-            f"if the file is damaged, restore it from a copy"
+            f"ML_ASSETS_LEDGER: {shown(url)} cannot be opened: {reason}; if the file is damaged, restore it from a copy"
         ) from None
 
 
-def _without_password(url: str) -> str:
+def shown(url: str) -> str:
+    """The URL without its password."""
     try:
         return make_url(url).render_as_string(hide_password=True)
     except ArgumentError:
@@ -96,8 +149,10 @@ def lock(connection: Connection) -> None:
 
 def _engine(url: str) -> Engine:
     if make_url(url).get_backend_name() != "sqlite":
-        # what comes after the lock has to see what the writer before committed
-        return create_engine(url, isolation_level="READ COMMITTED")
+        # what comes after the lock has to see what the writer before committed; a server that is away must not hold up what can
+        # go on without it, and one that came back is not met with a connection of before
+        options = _AWAY if make_url(url).get_backend_name() == "postgresql" else {}
+        return create_engine(url, isolation_level="READ COMMITTED", pool_pre_ping=True, connect_args=dict(options))
     engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
     if engine.url.database:
         Path(engine.url.database).parent.mkdir(parents=True, exist_ok=True)

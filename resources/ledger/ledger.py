@@ -25,8 +25,9 @@ from ml_assets.errors import MlAssetsError
 from resources.ledger import head_checkpoint, leases
 from resources.ledger import tables as schema
 from resources.ledger.chain import GENESIS, Entry, entry_hash
-from resources.ledger.database import lock, open_database, open_read_only
+from resources.ledger.database import lock, open_database, open_read_only, refuse_moved
 from resources.ledger.head_checkpoint import Head
+from resources.ledger.identity import FILE, refuse_another_ledger
 from resources.ledger.index import add_rows, asset_of
 from resources.ledger.kinds import KINDS, Kind
 from resources.ledger.records import Body, Record, read, stored
@@ -56,8 +57,19 @@ class Ledger:
 
     @cached_property
     def engine(self) -> Engine:
-        """The SQLAlchemy engine, opened on first use."""
-        return open_read_only(self.url) if self.is_read_only else open_database(self.url)
+        """The SQLAlchemy engine, opened on first use. Raises LedgerRefused and AnotherLedger."""
+        if self.is_read_only:
+            return open_read_only(self.url)
+        engine = open_database(self.url)
+        if self.belonging is not None:
+            with engine.connect() as connection:
+                refuse_another_ledger(self.belonging, connection, self.url)
+        return engine
+
+    @property
+    def belonging(self) -> Path | None:
+        """The file in which the home remembers its ledger and its store."""
+        return self.head_checkpoint.with_name(FILE) if self.head_checkpoint else None
 
     def close(self) -> None:
         """Give back the database connections; the next use opens new ones."""
@@ -228,6 +240,7 @@ class Ledger:
             return head_checkpoint.holds(connection, head)
 
     def _refuse_outdated(self, connection: Connection) -> None:
+        refuse_moved(connection)
         if self.run:
             leases.refuse_revoked(connection, self.run)
         if self.head_checkpoint is not None:

@@ -122,6 +122,34 @@ leases = Table(
     Column("is_revoked", Integer, nullable=False),
 )
 
+# What a server of an endpoint last reported about itself; `seen` is in seconds since 1970 by the database's clock.
+replicas = Table(
+    "replicas",
+    volatile,
+    Column("id", Text, primary_key=True),
+    Column("product", Text, nullable=False),
+    Column("environment", Text, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("process", Integer, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("worker", Integer, nullable=False),
+    Column("release", Text),
+    Column("bundle", Text),
+    Column("candidate", Text),
+    Column("since", Text),
+    Column("trouble", Text),
+    Column("break_glass", Text),
+    Column("seen", Float, nullable=False),
+)
+
+# The version of these tables, and the ledger that this one was moved to.
+ledger_facts = Table(
+    "ledger_facts",
+    volatile,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
 
 def window_key(tested: Sequence[str]) -> str:
     """A test window as the table `looks` names it: its partitions, sorted, each once."""

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ml_assets.core.digests import canonical_json, digest_file
+from ml_assets.core.digests import canonical_json, digest_file, sha256
 from ml_assets.errors import MlAssetsError
-from resources.store.blobs import Above, BlobDamaged, Blobs, open_blobs
+from resources.store.blobs import Above, BlobDamaged, Blobs
+from resources.store.remote_blobs import open_blobs
 from resources.store.temp_files import unfinished_folder
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ class Snapshots:
         """Store the files, members first, so that a snapshot that can be named is whole."""
         if other := [name for name in files if not _is_plain(name)]:
             raise MemberRefused(f"{other[0]!r} isn't a member name: relative, with '/', without '.' and '..' parts")
-        members = {name: self.blobs.put(content) for name, content in sorted(files.items())}
+        names = sorted(files)
+        members = dict(zip(names, self.blobs.put_all([files[name] for name in names]), strict=True))
         return Snapshot(self.blobs.put(canonical_json({"members": members})), members)
 
     def open(self, digest: str) -> Snapshot:
@@ -59,8 +61,8 @@ class Snapshots:
 
     def paths(self, digest: str) -> dict[str, Path]:
         """A local file for each member, all verified now; the delivered files that raw keeps are left out."""
-        members = self.open(digest).members.items()
-        return {name: self.blobs.path(member) for name, member in members if not name.startswith("delivered/")}
+        members = {name: member for name, member in self.open(digest).members.items() if not name.startswith("delivered/")}
+        return dict(zip(members, self.blobs.paths([*members.values()]), strict=True))
 
     def read(self, digest: str, member: str) -> bytes:
         """Return the bytes of a member. Raises what `path` raises."""
@@ -91,6 +93,8 @@ class Snapshots:
     def checkout(self, digest: str) -> Path:
         """A folder that holds the members under their names, copied and verified; made once, replaced when damaged."""
         folder = self.checkouts / digest
+        if self.checked_out(digest) is not None:
+            return folder
         snapshot = self.open(digest)
         if _holds(folder, snapshot.members):
             return folder
@@ -106,12 +110,23 @@ class Snapshots:
                     raise
         return folder
 
+    def checked_out(self, digest: str) -> Snapshot | None:
+        """The snapshot, if its folder is there and whole, which its digest alone shows: the store need not be asked, and may be
+        away."""
+        folder = self.checkouts / digest
+        files = {p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if p.is_symlink() or not p.is_dir()}
+        if not files or any(path.is_symlink() for path in files.values()):
+            return None
+        members = {name: digest_file(files[name]) for name in sorted(files)}
+        return Snapshot(digest, members) if sha256(canonical_json({"members": members})) == digest else None
+
     def _copy(self, snapshot: Snapshot, folder: Path) -> Path:
         folder.mkdir()
-        for name, member in snapshot.members.items():
+        sources = self.blobs.paths([*snapshot.members.values()])
+        for name, source in zip(snapshot.members, sources, strict=True):
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(self.blobs.path(member), target)
+            shutil.copyfile(source, target)
         return folder
 
 

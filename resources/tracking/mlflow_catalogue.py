@@ -48,7 +48,8 @@ class Logged:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """A tracking store and registry at a URL, with new experiments' artifacts below a local folder."""
+    """A tracking store and registry at a URL. Artifacts of new experiments lie below a local folder where the URL is a database;
+    a server keeps them itself, so that other machines find them."""
 
     url: str
     artifacts: Path
@@ -140,6 +141,9 @@ class Catalogue:
     def _prepare(self, experiment: str | None) -> None:
         """Create the store and the experiment once; two processes that did so at the same time would both fail."""
         pin_variables()
+        if self.is_server:
+            self._prepare_at_server(experiment)
+            return
         self.artifacts.mkdir(parents=True, exist_ok=True)
         with (self.artifacts / ".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -149,6 +153,32 @@ class Catalogue:
             client = MlflowClient(self.url, self.url)
             if experiment and client.get_experiment_by_name(experiment) is None:
                 client.create_experiment(experiment, (self.artifacts / experiment).as_uri(), _KIND)
+
+    @property
+    def is_server(self) -> bool:
+        """Whether the URL is that of a tracking server."""
+        return self.url.startswith(("http://", "https://"))
+
+    def _prepare_at_server(self, experiment: str | None) -> None:
+        """Create the experiment once, with its artifacts where the server keeps them. Another machine may be faster."""
+        from mlflow import MlflowClient
+        from mlflow.exceptions import RestException
+
+        client = MlflowClient(self.url, self.url)
+        if not experiment:
+            return
+        known = client.get_experiment_by_name(experiment)
+        if known is None:
+            try:
+                client.create_experiment(experiment, tags=_KIND)
+            except RestException as error:
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+        elif known.artifact_location.startswith(("file:", "/")):
+            raise TrackingRefused(
+                f"MLflow's experiment {experiment} keeps its artifacts in {known.artifact_location}, a folder of one machine; "
+                "rename the experiment at the server, which is then made again, and start the server with --serve-artifacts"
+            )
 
 
 def _ensure_registered_model(client: "MlflowClient", name: str) -> None:

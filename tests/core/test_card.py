@@ -6,6 +6,7 @@ from typing import Any
 from ml_assets.core.lineage.manifests import Input, Manifest
 from ml_assets.core.release.approvals import Override
 from ml_assets.core.release.card import MOST_ROWS, About, Used, card
+from ml_assets.core.release.card_changes import changes
 from ml_assets.spec.product import Product
 from tests.support.records import manifest
 
@@ -65,6 +66,27 @@ def test_it_says_what_changed_since_the_champion(product: Product) -> None:
     ):
         assert line in written.splitlines()
     assert "| `subsample` | `0.5` |" in written
+
+
+def test_changed_claims_are_named_and_readable_in_full(product: Product) -> None:
+    long = "roc_auc(candidate) - roc_auc(champion) > -0.0" + "3" * 300
+    claims = [
+        {"name": "not_worse", "prove": long, "veto": None, "for_each": []},
+        {"name": "floor", "prove": "roc_auc(candidate) > 0.6"},
+    ]
+    sides = []
+    for block in (claims[:1], [{**claims[0], "prove": "roc_auc(candidate) - roc_auc(champion) > -0.01"}, claims[1]]):
+        facts = {"verdict": VERDICT, "candidate": "c" * 64, "tested": ["2013-03"]}
+        evaluation = manifest("evaluation", stage="evaluation", facts=facts)
+        details = {"config": {"gates": {"claims": block}}}
+        sides.append(replace(evaluation, recipe=replace(evaluation.recipe, details=details)))
+    then, now = ({**about().manifests, "evaluation": evaluation} for evaluation in sides)
+    (line,) = [line for line in changes(now, then) if line.startswith("evaluation: product.yaml")]
+    assert line == (
+        "evaluation: product.yaml: gates.claims.floor nothing -> name floor, prove roc_auc(candidate) > 0.6; "
+        f"gates.claims.not_worse.prove {long} -> roc_auc(candidate) - roc_auc(champion) > -0.01"
+    )
+    assert "3" * 100 in card(product, about(manifests=now, champion=then)).replace(" ", "")
 
 
 def test_it_says_when_nothing_changed_and_when_there_is_no_champion(product: Product) -> None:

@@ -148,6 +148,40 @@ def test_what_pooled_windows_let_through_retires_each_of_them(budget: Budget, pr
             ask(budget, product, "new", key)
 
 
+# --- windows of several partitions, which overlap ---
+
+
+def test_a_window_that_overlaps_others_has_left_what_its_most_charged_partition_has(tmp_path: Path, budget: Budget) -> None:
+    """Windows of two months, each a new candidate's, and the kept one: a month is in two windows and asked three times."""
+    product = gated(tmp_path / "two", pooled={"windows": 3}, budget={"alpha": 0.05, "looks": 3})
+    product = product.model_copy(update={"window": product.window.model_copy(update={"test": 2})})
+    ask(budget, product, "first", "2013-02", MARCH)
+    assert [left(budget, product, "2013-02", MARCH), left(budget, product, MARCH, APRIL)] == [2, 2]
+    ask(budget, product, "second", MARCH, APRIL)
+    ask(budget, product, "first again", "2013-02", MARCH, APRIL, paid_by=(APRIL,))
+    assert left(budget, product, APRIL, MAY) == 1, "April was asked about its own candidate and the one that is kept"
+    ask(budget, product, "third", APRIL, MAY)
+    with pytest.raises(WindowRetired, match="3 of 3 looks are used"):
+        ask(budget, product, "fourth", APRIL, MAY)
+    assert left(budget, product, MAY, "2013-06") == 2
+
+
+def test_what_one_of_them_let_through_retires_all_that_hold_its_rows(tmp_path: Path, budget: Budget) -> None:
+    product = gated(tmp_path / "two", pooled={"windows": 3}, budget={"alpha": 0.05, "looks": 3})
+    budget.settle(product, ask(budget, product, "first", "2013-02", MARCH), "ACCEPT")
+    with pytest.raises(WindowRetired, match="let through 1 of at most 1"):
+        ask(budget, product, "second", MARCH, APRIL)
+    assert left(budget, product, APRIL, MAY) == 3
+
+
+def test_the_windows_of_a_kept_candidate_are_its_own_and_what_came_after(tmp_path: Path, product: Product) -> None:
+    months = [features_of(tmp_path, month, short_days=0) for month in ("2013-02", MARCH, APRIL, MAY)]
+    pooled = ComparisonInputs(months[0], months[1:], [months[0]], is_pooled=True, own=2)
+    windows = pooled_windows(pooled, product)
+    assert windows is not None
+    assert np.bincount(windows).tolist() == [1200, 600]
+
+
 # --- what is declared ---
 
 
@@ -174,13 +208,18 @@ def test_a_verdict_on_more_windows_than_are_declared_lets_nothing_through(tmp_pa
     ("changes", "words"),
     [
         ({"pooled": {"windows": 3}, "budget": {"alpha": 0.05, "looks": 1}}, "budget.looks 1 is too few; allowed: 2 or more"),
+        (
+            {"pooled": {"windows": 3}, "budget": TWO, "window": {"train": 6, "test": 2, "minimum": 1}},
+            "a partition is in 2 windows",
+        ),
         ({"pooled": {"windows": 4}, "budget": TWO}, "windows"),
         ({"pooled": {"windows": 1}, "budget": TWO}, "windows"),
     ],
 )
 def test_pooling_that_cannot_be_paid_or_has_no_end_is_refused(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
+    window = {"window": changes.pop("window")} if "window" in changes else {}
     with pytest.raises(Exception, match=words) as refused:
-        gated(tmp_path / "products", **changes)
+        gated(tmp_path / "products", spec=window, **changes)
     assert "pooled" in str(refused.value)
 
 

@@ -162,7 +162,8 @@ def test_the_home_of_older_code_gets_the_settings_that_leases_need(workspace: Wo
     monkeypatch.setenv("DAGSTER_HOME", "")
     file = workspace.settings.dagster_home / "dagster.yaml"
     file.parent.mkdir(parents=True)
-    for content, expected in ((EARLIER[0], CONFIG), ({"telemetry": {"enabled": True}}, {"telemetry": {"enabled": True}})):
+    edited = {"telemetry": {"enabled": True}}
+    for content, expected in ((EARLIER[0], CONFIG), (edited, CONFIG | edited)):
         file.write_text(yaml.safe_dump(content))
         prepare_home(workspace.settings)
         assert yaml.safe_load(file.read_text()) == expected

@@ -35,7 +35,7 @@ def workspace(workspace: Workspace) -> Workspace:
 
 def test_the_current_manifests_and_what_they_read_are_those_of_the_ledger(workspace: Workspace, product: Product) -> None:
     with workspace.ledger.engine.connect() as connection:
-        manifests = current_manifests(connection, product, stored(workspace.snapshots.blobs)).current
+        manifests = current_manifests(connection, product, stored(workspace.snapshots.blobs, connection, product)).current
     assert set(manifests) == {(stage, key) for stage in ("raw", "dataset") for key in KEYS}
     for (stage, key), read_in_bulk in manifests.items():
         current = workspace.ledger.current(product.name, stage, key)

@@ -11,15 +11,23 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
+from ml_assets.cli.serving.serve import followed
 from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.digests import canonical_json, digest_json
 from ml_assets.core.lineage.manifests import Output
 from ml_assets.services.audit.ledger_graph import open_graph
+from ml_assets.services.ledger_database.grants import grants
+from ml_assets.services.ledger_database.move import MoveRefused, move
+from ml_assets.services.replicas.follower import LedgerAway
 from ml_assets.services.verify.home import Verified, verify
+from resources.ledger import replicas
 from resources.ledger import tables as schema
 from resources.ledger.chain import tombstone
+from resources.ledger.database import LedgerMoved, LedgerRefused
 from resources.ledger.erasure import ErasureRefused, erase
+from resources.ledger.following import newest
 from resources.ledger.ledger import Ledger, LedgerConflict
+from resources.ledger.replicas import Replica
 from resources.scratch_lineage import ledger_copy
 from resources.settings import settings
 from tests.conftest import settings_of
@@ -268,6 +276,82 @@ def test_entries_chained_by_the_rule_of_before_verify_and_go_on(server: str, tmp
     assert _places(verify(own.settings)) == []
     for space in (old, own):
         space.ledger.close()
+
+
+def test_a_role_that_may_only_read_and_report_serves_and_makes_no_table(url: str, space: Workspace, tmp_path: Path) -> None:
+    role = f"server{next(NUMBERS)}"
+    with space.ledger.engine.begin() as connection:
+        for statement in [f"CREATE ROLE {role} LOGIN", *grants(space.ledger, role)]:
+            connection.execute(text(statement.removesuffix(";")))
+    answers(space, release("2013-03.two", "2013-03"))
+    own_settings = replace(
+        settings_of(tmp_path / "machine"), ledger=url.replace("postgres@", f"{role}@"), store=space.settings.store
+    )
+    machine = Workspace(own_settings)
+    follower = followed(machine, "trains", "production")
+    now = follower.pointer()
+    assert now
+    assert (now.release, follower.link.away_since) == ("2013-03.two", None)
+    report = Replica(product="trains", environment="production", host="b", process=7, address="http://b:1", release="r1")
+    follower.report(report)
+    (seen,) = replicas.replicas(space.ledger.engine, "trains")
+    assert (seen.replica, seen.is_silent, follower.link.unreported) == (report, False, None)
+    with pytest.raises(LedgerAway, match="role may only read the ledger"):
+        follower.roll_back("r1", "ann", "a test")
+    with pytest.raises(DBAPIError, match="permission denied"):
+        machine.ledger.append("refusal", {"by": "Ann"})
+    follower.leave(report)
+    assert replicas.replicas(space.ledger.engine, "trains") == []
+    with space.ledger.engine.begin() as connection:
+        connection.execute(text(f"DROP OWNED BY {role}"))
+        connection.execute(text(f"DROP ROLE {role}"))
+
+
+def test_a_ledger_without_the_newest_tables_tells_such_a_role_what_to_do(url: str, space: Workspace) -> None:
+    role = f"server{next(NUMBERS)}"
+    with space.ledger.engine.begin() as connection:
+        for statement in [f"CREATE ROLE {role} LOGIN", *grants(space.ledger, role), "DROP TABLE replicas"]:
+            connection.execute(text(statement.removesuffix(";")))
+    with pytest.raises(LedgerRefused, match=r"permission denied .*ml-assets ledger grants ROLE"):
+        _ = Ledger(url.replace("postgres@", f"{role}@")).engine
+
+
+def test_a_ledger_moves_from_sqlite_to_postgresql_and_goes_on_there(url: str, tmp_path: Path) -> None:
+    old = Workspace(settings_of(old_home.unpack(tmp_path / "old")))
+    own = Workspace(replace(old.settings, ledger=url))
+    head = move(old.ledger, url)
+    assert head == newest(own.ledger)
+    assert verify(own.settings).discrepancies == ()
+    own.ledger.append("refusal", {"by": "Ann Example"})
+    assert len(own.ledger.entries()) == head.seq + 1
+    with pytest.raises(LedgerMoved, match="was moved to postgresql"):
+        old.ledger.append("refusal", {"by": "Ann Example"})
+    with pytest.raises(MoveRefused, match=f"holds {head.seq + 1} entries already"):
+        move(Ledger(f"sqlite:///{_other(tmp_path)}"), url)
+    for space in (old, own):
+        space.ledger.close()
+
+
+def _other(tmp_path: Path) -> Path:
+    ledger = Ledger(f"sqlite:///{tmp_path / 'other.db'}")
+    ledger.append("refusal", {"by": "Ben Example"})
+    ledger.close()
+    return tmp_path / "other.db"
+
+
+def test_a_damaged_ledger_is_not_moved_and_the_target_stays_empty(url: str, tmp_path: Path) -> None:
+    ledger = Ledger(f"sqlite:///{_other(tmp_path)}")
+    for name in ("Cai", "Dee"):
+        ledger.append("refusal", {"by": name})
+    with ledger.engine.begin() as connection:
+        connection.exec_driver_sql("DROP TRIGGER entries_no_update")
+        connection.exec_driver_sql("UPDATE entries SET at = '2001-01-01' WHERE seq = 2")
+    with pytest.raises(MoveRefused, match="entry 2 is not what was written"):
+        move(ledger, url)
+    target = Ledger(url)
+    assert target.entries() == []
+    for one in (target, ledger):
+        one.close()
 
 
 def _places(checked: Verified) -> list[str]:

@@ -17,6 +17,7 @@ from ml_assets.services.verify.home import verify
 from resources import dagster_retries
 from resources.ledger import database
 from resources.settings import settings
+from resources.store import remote_faults
 from resources.tracking.mlflow_catalogue import Catalogue
 from tests.support.homes.path_homes import Home, blank_pages
 from tests.support.homes.shop import DAYS, deliver, shop
@@ -81,6 +82,7 @@ def test_store_ledger_and_registry_may_fail_twice_each_and_the_look_is_charged_o
     tmp_path: Path, store: HttpStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dagster_retries, "FIRST_WAIT_SECONDS", 0.1)
+    monkeypatch.setattr(remote_faults, "WAITS_SECONDS", (0.01,))
     monkeypatch.setattr(database, "BUSY_SECONDS", 0.2)
     home = shop(tmp_path / "home")
     mlflow = tmp_path / "home" / "mlflow" / "mlflow.db"
@@ -112,6 +114,7 @@ def test_a_store_that_stays_away_breaks_the_run_and_says_so(
     tmp_path: Path, store: HttpStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dagster_retries, "FIRST_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(remote_faults, "WAITS_SECONDS", (0.01,))
     home = shop(tmp_path / "home")
     folders = {"ML_ASSETS_HOME": str(home.folder), "ML_ASSETS_PRODUCTS": str(home.declared.parent)}
     space = Workspace(settings({**folders, "ML_ASSETS_STORE": store.url}))

@@ -15,7 +15,8 @@ from ml_assets.services.verify.home import verify
 from resources.lineage import Made
 from resources.scratch_lineage import snapshots_above
 from resources.settings import settings
-from resources.store.blobs import RemoteBlobs, open_blobs
+from resources.store.remote_blobs import RemoteBlobs, open_blobs
+from resources.store.remote_faults import StoreAway
 from tests.support import command_line
 from tests.support.http_store import HttpStore
 from tests.support.records import damage, recipe
@@ -113,5 +114,5 @@ def test_a_store_that_is_away_is_not_an_empty_one(tmp_path: Path) -> None:
     digests = {blobs.put(content) for content in (b"one", b"two")}
     assert set(blobs.digests()) == digests
     store.stop()
-    with pytest.raises(OSError, match="Cannot connect to host"):
+    with pytest.raises(StoreAway, match=r"the store http://127.*its list was not listed.*Cannot connect to host"):
         list(blobs.digests())

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml_assets.core.frames import parquet_bytes
-from resources.store.blobs import BlobDamaged, LocalBlobs, RemoteBlobs, open_blobs
+from resources.store.blobs import BlobDamaged, LocalBlobs
+from resources.store.remote_blobs import RemoteBlobs, open_blobs
 from resources.store.snapshots import MemberRefused, Snapshots
 from tests.support.records import damage
 
@@ -197,7 +198,9 @@ def test_a_remote_store_gets_back_what_it_lost(tmp_path: Path, member: str | Non
     snapshot = here.write(FILES)
     blobs = here.blobs
     assert isinstance(blobs, RemoteBlobs)
-    blobs.filesystem.rm_file(blobs.locate(snapshot.members[member] if member else snapshot.digest))
+    lost = snapshot.members[member] if member else snapshot.digest
+    blobs.filesystem.rm_file(blobs.locate(lost))
+    blobs.doubt(lost)
     assert not there.is_intact(snapshot.digest)
     assert here.is_intact(snapshot.digest)
     assert contents(there.checkout(snapshot.digest)) == FILES
@@ -208,6 +211,7 @@ def test_a_snapshot_that_lacks_a_member_is_not_put_back(tmp_path: Path) -> None:
     snapshot, blobs = here.write(FILES), here.blobs
     assert isinstance(blobs, RemoteBlobs)
     blobs.filesystem.rm(blobs.root, recursive=True)
+    blobs.doubt(snapshot.digest)
     blobs.cache.locate(snapshot.members["rows.parquet"]).unlink()
     assert not here.is_intact(snapshot.digest)
     assert snapshot.digest not in blobs.digests()

@@ -8,6 +8,8 @@ import pytest
 from ml_assets.core.lineage.facts import EvaluationFacts, ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.services.judging.kept_candidate import kept_candidate, kept_evaluation
+from ml_assets.services.judging.kept_words import kept_asked, kept_next
+from ml_assets.services.judging.verdict_evidence import earlier_looks
 from ml_assets.services.rederived import contradictions
 from ml_assets.services.release_status import release_status
 from resources.ledger.budget import Budget
@@ -77,6 +79,35 @@ def test_it_pays_with_the_partition_that_it_was_not_asked_on_before(taken: tuple
     rows = json.loads(invoke(made, "budget", "shop", "--json").output)["windows"]
     assert f"{KEPT} to {LAST} pooled, paid by {LAST}" in told
     assert [row["looks"][0]["paid_by"] for row in rows if row["is_pooled"]] == [[LAST]]
+
+
+def test_what_is_kept_is_said_with_what_would_decide_it_and_when(taken: tuple[Home, dict[str, Run]]) -> None:
+    made, runs = taken
+    lineage, product = made.space.lineage, made.product
+    # as it stood when the fourth day was in: the release that was let through since is not looked at
+    own = EvaluationFacts.of(made.get("evaluation", KEPT))
+    words = runs[KEPT].outcome.reason if runs[KEPT].outcome else ""
+    start = (
+        f"the candidate of {KEPT} (model {own.candidate[:12]}) is kept, and asked again on the windows {KEPT} to {LAST} pooled"
+    )
+    assert start in words
+    assert f"at the latest on those up to {NEXT}; {LAST} is due 2024-03-06 00:00 UTC. What would decide it: not_worse (" in words
+    (asked,) = kept_asked(lineage, product, made.get("evaluation", LAST))
+    assert asked == f"the candidate of {KEPT}, which is kept, asked again on the windows {KEPT} to {LAST} pooled: ACCEPT"
+    card = made.space.snapshots.read(made.get("release", LAST).snapshot, "card.md").decode()
+    assert f"This is the candidate of {KEPT}, which was kept, and asked again on the windows {KEPT} to {LAST} pooled." in card
+    assert kept_next(lineage, product, LAST) == "", "another release serves now"
+
+
+def test_every_earlier_look_is_there_to_be_read(taken: tuple[Home, dict[str, Run]]) -> None:
+    made, _ = taken
+    looks = earlier_looks(made.space.lineage, made.product, kept_one(made))
+    own, new = (EvaluationFacts.of(made.get("evaluation", day)) for day in (KEPT, LAST))
+    assert [f"{key}, run" in look for key, look in zip((KEPT, LAST), looks, strict=True)] == [True, True]
+    assert "INCONCLUSIVE; this pair: candidate" in looks[0]
+    assert "INCONCLUSIVE; another pair: candidate" in looks[1]
+    for facts, look in zip((own, new), looks, strict=True):
+        assert all(reason in look for reason in facts.verdict.reasons), "in full"
 
 
 def test_the_day_again_asks_and_computes_nothing(taken: tuple[Home, dict[str, Run]]) -> None:

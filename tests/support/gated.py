@@ -39,12 +39,13 @@ SMALL = MinimumSpec(units=2, positives=1, negatives=1)
 LEVEL = 0.01
 
 
-def product(folder: Path, gates: dict[str, Any] | None = None, **changes: Any) -> Product:
-    """The trains with these gates, of which some keys are others."""
+def product(folder: Path, gates: dict[str, Any] | None = None, *, spec: dict[str, Any] | None = None, **changes: Any) -> Product:
+    """The trains with these gates, of which some keys are others, and with other sections by `spec`."""
     folder_ = folder / "trains"
     folder_.mkdir(parents=True)
-    spec = yaml.safe_load(trains.SPEC) | {"gates": (gates or GATES) | changes, "decision": {"threshold": 0.3}}
-    (folder_ / "product.yaml").write_text(json.dumps(spec), encoding="utf-8")
+    block = {name: value for name, value in ((gates or GATES) | changes).items() if value is not None}
+    declared = yaml.safe_load(trains.SPEC) | {"gates": block, "decision": {"threshold": 0.3}} | (spec or {})
+    (folder_ / "product.yaml").write_text(json.dumps(declared), encoding="utf-8")
     (folder_ / "contract.py").write_text(trains.CONTRACT, encoding="utf-8")
     return load(folder_)
 

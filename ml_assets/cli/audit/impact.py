@@ -10,6 +10,7 @@ from ml_assets.cli.shared.context import workspace
 from ml_assets.cli.shared.references import resolve, show
 from ml_assets.core.html.audit_page import impact_page, name_of
 from ml_assets.services.audit.questions import Audit
+from ml_assets.services.replicas.shared_logs import served_log
 from ml_assets.serving.log.reader import count_predictions
 
 SHOWN = 12
@@ -27,7 +28,7 @@ def command(reference: str, as_json: bool, html: Path | None) -> None:
     """
     space = workspace()
     subject = resolve(space, reference)
-    predictions = count_predictions(space.settings.predictions(subject.product))
+    predictions = count_predictions(served_log(space.settings, space.ledger, space.snapshots, subject.product))
     answer = Audit(space.ledger, space.settings.cache, subject).impact(predictions)
     show(answer, lines=lines, page=impact_page, html=html, as_json=as_json)
 

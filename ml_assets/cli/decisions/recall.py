@@ -51,9 +51,10 @@ def command(product: str, what: str, *, reason: str, by: str, is_applied: bool, 
 
 def _outcome(space: Workspace, follows: "Consequences") -> dict[str, Any]:
     """The recall, what it touched and what it asks for, as JSON values."""
+    from ml_assets.services.replicas.shared_logs import served_log
     from ml_assets.serving.log.reader import count_predictions
 
-    counts = count_predictions(space.settings.predictions(follows.recall.product))
+    counts = count_predictions(served_log(space.settings, space.ledger, space.snapshots, follows.recall.product))
     predictions = {name: n for name in follows.releases if (n := counts[name, "production"])}
     return {**msgspec.to_builtins(follows), "predictions": predictions}
 
@@ -111,7 +112,7 @@ def _apply(space: Workspace, product: Product, follows: "Consequences", *, quiet
 
 
 def _roll_back(space: Workspace, product: Product, step: "Rollback", follows: "Consequences") -> str:
-    from ml_assets.services.notify_server import notify_server
+    from ml_assets.services.replicas.notify import notify_server
 
     if step.to is None:
         return f"{step.now} goes on serving"
@@ -119,7 +120,7 @@ def _roll_back(space: Workspace, product: Product, step: "Rollback", follows: "C
     space.endpoints.settle(product.name, step.environment)
     reason = f"recall of {recall.name or recall.partition}: {recall.reason}"
     pointer = space.endpoints.rollback(product.name, to=None, by=recall.by, reason=reason, environment=step.environment)
-    server = f"; {notify_server(product, pointer.release)}" if step.environment == "production" else ""
+    server = f"; {notify_server(space.ledger, product, pointer.release)}" if step.environment == "production" else ""
     return f"rolled back to {pointer.release}{server}"
 
 

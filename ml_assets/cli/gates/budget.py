@@ -9,6 +9,7 @@ import click
 from ml_assets.cli.shared.completion import PRODUCT
 from ml_assets.cli.shared.context import product_named, workspace
 from ml_assets.cli.shared.tables import columns
+from ml_assets.services.judging.kept_words import kept_next
 from ml_assets.services.next_window import next_partition
 from ml_assets.spec.product import Product
 from resources.ledger.budget import Budget, Window
@@ -27,7 +28,8 @@ def command(product: str, as_json: bool) -> None:
     spec = product_named(product, space.settings)
     windows = Budget(space.ledger).windows(spec)
     rows, key = [_row(window) for window in windows], next_partition(space.ledger, spec)
-    outcome = {"product": product, **_declared(spec), "windows": rows, "next": key}
+    kept = kept_next(space.lineage, spec)
+    outcome = {"product": product, **_declared(spec), "windows": rows, "next": key, "kept": kept or None}
     if as_json:
         click.echo(json.dumps(outcome, indent=1))
         return
@@ -92,6 +94,8 @@ def _print(product: Product, outcome: dict[str, Any]) -> None:
     click.echo(columns([["test window", "looks", "verdicts", "budget"], *rows]) if rows else "no window was looked at yet")
     if rows:
         click.echo(f"\n{_picture(outcome['windows'])}")
+    if outcome["kept"]:
+        click.echo(f"\n{outcome['kept']}")
     click.echo(
         f"\nnext window: opens with {outcome['next']}" if outcome["next"] else "\nnext window: none, the last partition is in"
     )

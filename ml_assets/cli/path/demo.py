@@ -99,7 +99,7 @@ def _deliver_next(space: Workspace, product: Product, history: "DemoHistory") ->
         _deliver(space, product, name, "", content)
     _deliver_all(space, product, key, history.delivery(key))
     click.echo(
-        f"{product.name} {key} is delivered to {space.landing.root / product.name}\n\n"
+        f"{product.name} {key} is delivered to {space.landing.place(product)}\n\n"
         f"Where `make dev` runs, its sensor launches the path within a minute: watch http://127.0.0.1:3000/runs\n"
         f"By hand: ml-assets run {product.name} --partition {key}"
     )

@@ -31,8 +31,8 @@ def command(product: str | None, partition: str | None, as_json: bool) -> None:
 
     Exit code 0: nothing to do; 2: something is stale or was never made; 1: an error.
     """
-    from ml_assets.cli.shared.context import UnknownProduct, checked_product, nothing_delivered, partition_named
-    from ml_assets.services.next_window import next_window
+    from ml_assets.cli.shared.context import UnknownProduct, checked_product, partition_named
+    from ml_assets.services.judging.gate_standards import gate_breaches
     from ml_assets.services.runnable_products import checked_products
 
     space = workspace()
@@ -47,16 +47,13 @@ def command(product: str | None, partition: str | None, as_json: bool) -> None:
             raise UnknownProduct(f"there is no product in {', '.join(map(str, space.settings.products))}")
     with _nothing_collected():
         plans = {name: _plan(space, spec, partition) for name, spec in products.items()}
+    for name, spec in products.items():
+        plans[name]["gates"] = gate_breaches(space.lineage, spec)
     if as_json:
         click.echo(json.dumps(plans, indent=1))
     else:
         for name, plan in plans.items():
-            if plan["run"] or space.ledger.partitions(name, "raw"):
-                _print(name, plan)
-                if products[name].partitions.is_static:
-                    click.echo(f"{name}: {next_window(space.ledger, products[name])}")
-            else:
-                click.echo(nothing_delivered(space, products[name]))
+            _print_product(space, products[name], plan)
     if problems:
         raise ProductError(*problems)
     sys.exit(STALE if any(plan["run"] for plan in plans.values()) else 0)
@@ -85,6 +82,21 @@ def _plan(space: Workspace, product: Product, partition: str | None) -> dict[str
 def _row(item: "Item", causes_in_words: dict[Any, str]) -> dict[str, Any]:
     because = list(dict.fromkeys(causes_in_words[cause] for cause in item.causes))
     return {"stage": item.stage, "partition": item.partition, "state": item.state, "causes": because}
+
+
+def _print_product(space: Workspace, product: Product, plan: dict[str, Any]) -> None:
+    """The plan of one product, and what its history says against its gates."""
+    from ml_assets.cli.shared.context import nothing_delivered
+    from ml_assets.services.next_window import next_window
+
+    if plan["run"] or space.ledger.partitions(product.name, "raw"):
+        _print(product.name, plan)
+        if product.partitions.is_static:
+            click.echo(f"{product.name}: {next_window(space.ledger, product)}")
+    else:
+        click.echo(nothing_delivered(space, product))
+    for breach in plan["gates"]:
+        click.echo(f"{product.name}: gates: {breach}")
 
 
 def _print(name: str, plan: dict[str, Any]) -> None:

@@ -30,7 +30,11 @@ def command(product: str, partition: str | None, output: Path) -> None:
     The verdict comes first, with its reasons; then claims, metrics with intervals, slices and plots. Above it is said where other
     code, configuration or libraries would evaluate now. Exit code 0 whatever the verdict: `ml-assets check` is what fails.
     """
-    from ml_assets.core.evaluation.markdown_report import review
+    from ml_assets.core.evaluation.markdown_report import Context, review
+    from ml_assets.services.judging.gate_standards import gate_breaches
+    from ml_assets.services.judging.kept_words import kept_asked, kept_next
+    from ml_assets.services.judging.unasked import unasked
+    from ml_assets.services.judging.verdict_evidence import changes_since_champion, earlier_looks
     from ml_assets.services.review.report_folder import make
     from ml_assets.services.stale_evaluations import not_charged, stale_evaluations
 
@@ -46,7 +50,15 @@ def command(product: str, partition: str | None, output: Path) -> None:
     stale = stale_evaluations(space.lineage, spec).get(evaluation.partition)
     uncharged = not_charged(space.lineage, spec, evaluation)
     warnings = (stale.markdown if stale else "") + (f"> **{uncharged}**\n\n" if uncharged else "")
-    page = warnings + review(evaluation, measured, plots)
+    following = kept_next(space.lineage, spec) if evaluation.partition == evaluated[-1] else ""
+    context = Context(
+        earlier_looks=earlier_looks(space.lineage, spec, evaluation),
+        changes=changes_since_champion(space.lineage, evaluation),
+        kept=[*kept_asked(space.lineage, spec, evaluation), *([following] if following else [])],
+        standards=gate_breaches(space.lineage, spec),
+        unasked=unasked(space.lineage, spec, evaluation.partition),
+    )
+    page = warnings + review(evaluation, measured, plots, context)
     (output / "report.md").write_text(page, encoding="utf-8")
     if stale:
         click.echo(f"{product} {evaluation.partition}: {stale.message}", err=True)

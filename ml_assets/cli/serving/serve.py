@@ -1,5 +1,6 @@
 """`ml-assets serve`: the endpoint of one product in one environment."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,12 +11,12 @@ from ml_assets.cli.shared.context import product_named, workspace
 
 if TYPE_CHECKING:
     from ml_assets.cli.shared.workspace import Workspace
+    from ml_assets.services.replicas.follower import Follower
     from ml_assets.serving.http.api_keys import ApiKey, Scope
     from ml_assets.serving.http.app import App
     from ml_assets.serving.http.peer_workers import Peers
     from ml_assets.serving.release.trial_process import Trial
     from ml_assets.spec.product import Product
-    from resources.endpoints.pointer import Pointer
 
 
 def _print_new_key(context: click.Context, option: click.Parameter, scope: "Scope | None") -> None:
@@ -34,7 +35,15 @@ def _print_new_key(context: click.Context, option: click.Parameter, scope: "Scop
 @click.option("--host", help="Address to listen on; product.yaml's if not given.")
 @click.option("--port", type=int, help="Port; product.yaml's if not given, 0 for any free one.")
 @click.option(
+    "--advertise",
+    metavar="URL",
+    help="Where other machines may ask this server, if not where it listens; its port is added to a URL without one. "
+    "ML_ASSETS_ADVERTISE if not given.",
+)
+@click.option(
     "--workers",
+    "--replicas",
+    "workers",
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
@@ -44,6 +53,11 @@ def _print_new_key(context: click.Context, option: click.Parameter, scope: "Scop
     "--ready-file", type=click.Path(path_type=Path), help="A file that is written with pid and URL once requests are accepted."
 )
 @click.option(
+    "--pointer",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Serve the release that this file names, for a trial: no ledger is followed, and nothing is reported.",
+)
+@click.option(
     "--new-key",
     type=click.Choice(["predict", "outcomes", "admin"]),
     is_eager=True,
@@ -51,10 +65,21 @@ def _print_new_key(context: click.Context, option: click.Parameter, scope: "Scop
     callback=_print_new_key,
     help="Print a new API key and the line that configures it; serve nothing.",
 )
-def command(product: str, *, environment: str, host: str | None, port: int | None, workers: int, ready_file: Path | None) -> None:
+def command(
+    product: str,
+    *,
+    environment: str,
+    host: str | None,
+    port: int | None,
+    advertise: str | None,
+    workers: int,
+    ready_file: Path | None,
+    pointer: Path | None,
+) -> None:
     """Serve the release of PRODUCT: POST /predict and /outcomes, GET /livez /readyz /version /metrics /openapi.json.
 
-    The release is read from the endpoint's pointer; a promotion or rollback makes the server swap without dropping a request.
+    The server follows the ledger: a promotion, rollback or recall on any machine makes it swap within seconds, without dropping a
+    request. While the ledger is away it serves what it has, and says so.
     API keys are required where ML_ASSETS_KEYS holds their hashes, or names a file of them. With ML_ASSETS_COMPILED=false, DuckDB
     and CatBoost compute every row: slower, with the same scores. /version says which engines compute.
     """
@@ -70,12 +95,69 @@ def command(product: str, *, environment: str, host: str | None, port: int | Non
         click.echo(f"{product} ({environment}) on http://{place.host}:{place.port}", err=True)
     place, peers = fork_workers(workers, place) if workers > 1 else (place, None)
     trial = Trial(is_compiled=space.settings.compiled)  # forks: before anything starts a thread
-    app = _app(space, spec, environment, trial=trial, peers=peers)
-    run(app, place, drain=app.state.endpoint.drain)
+    app = _app(space, spec, environment, trial=trial, peers=peers, source=pointer or followed(space, product, environment))
+
+    def listening(url: str) -> None:
+        app.state.address = _asked_at(advertise or space.settings.advertise, url)
+
+    run(app, place, drain=app.state.endpoint.drain, listening=listening)
 
 
-def _app(space: "Workspace", product: "Product", environment: str, *, trial: "Trial", peers: "Peers | None") -> "App":
+def _asked_at(advertised: str, listening: str) -> str:
+    """The URL of a server for other machines: the advertised one, or, where it listens on every address, its host's name."""
+    import socket
+    from urllib.parse import urlsplit
+
+    place = urlsplit(advertised or listening)
+    if advertised and (place.scheme not in ("http", "https") or not place.hostname):
+        raise click.BadParameter(f"{advertised!r} is not a URL such as http://scorer-2:8810", param_hint="--advertise")
+    if place.hostname in ("0.0.0.0", "::"):
+        place = place._replace(netloc=f"{socket.gethostname()}:{place.port}")
+    if advertised and place.port is None and place.scheme == "http":
+        place = place._replace(netloc=f"{place.netloc}:{urlsplit(listening).port}")
+    return place.geturl().rstrip("/")
+
+
+def followed(space: "Workspace", product: str, environment: str) -> "Follower":
+    """What brings this home's endpoint in line with the ledger. Raises AnotherLedger and AnotherStore."""
+    import socket
+
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from ml_assets.errors import PassingFault
+    from ml_assets.services.replicas.follower import Follower
+    from resources.ledger.database import LedgerRefused
+    from resources.ledger.identity import refuse_another_store
+
+    try:
+        belonging, engine = space.ledger.belonging, space.ledger.engine
+        assert belonging is not None
+        refuse_another_store(belonging, engine, space.snapshots.blobs, is_owner=False)
+    except (LedgerRefused, SQLAlchemyError, PassingFault, OSError):  # it is away: the follower says so, and serves what is cached
+        pass
+    return Follower(
+        endpoints=space.endpoints,
+        product=product,
+        environment=environment,
+        history=space.settings.cache / "endpoints" / product / f"{environment}.json",
+        journal=space.settings.break_glass(product, environment),
+        host=socket.gethostname(),
+        is_cached=lambda digest: space.snapshots.checked_out(digest) is not None,
+    )
+
+
+def _app(
+    space: "Workspace",
+    product: "Product",
+    environment: str,
+    *,
+    trial: "Trial",
+    peers: "Peers | None",
+    source: "Path | Follower",
+) -> "App":
+    """`source` names the release that serves: a pointer file, or what follows the ledger."""
     from ml_assets.services.outcomes.posted import Inbox
+    from ml_assets.services.replicas.shared_logs import shared_logs
     from ml_assets.serving.http.app import create_app
     from ml_assets.serving.log.writer import PredictionLog
     from ml_assets.serving.release.bundle_files import BundleFiles
@@ -84,20 +166,24 @@ def _app(space: "Workspace", product: "Product", environment: str, *, trial: "Tr
     from resources.endpoints import pointer
 
     def open_bundle(digest: str) -> BundleFiles:
-        folder = space.snapshots.checkout(digest)
-        return BundleFiles(folder, space.snapshots.open(digest).members)
+        snapshot = space.snapshots.checked_out(digest) or space.snapshots.open(digest)
+        return BundleFiles(space.snapshots.checkout(digest), snapshot.members)
 
-    def roll_back(to: str | None, by: str, reason: str) -> None:
-        space.endpoints.rollback(product.name, to=to, by=by, reason=reason, environment=environment)
+    follower, file = (None, source) if isinstance(source, Path) else (source, space.settings.pointer(product.name, environment))
+    logs = shared_logs(space.settings, space.snapshots, product.name) if follower else []
+
+    def refresh() -> None:
+        for log in logs:
+            log.fetch()
 
     limits = Limits(unknown_fields=product.endpoint.unknown_fields)
     endpoint = Endpoint(
         product=product.name,
         environment=environment,
-        pointer=lambda: pointer.read(space.settings.pointer(product.name, environment)),
+        pointer=follower.pointer if follower else partial(pointer.read, file),
         open_bundle=open_bundle,
         limits=limits,
-        earlier=lambda: earlier(space, product.name, environment),
+        earlier=follower.earlier if follower else tuple,
         trial=trial,
         is_compiled=space.settings.compiled,
     )
@@ -107,8 +193,11 @@ def _app(space: "Workspace", product: "Product", environment: str, *, trial: "Tr
         shadow_log=PredictionLog(space.settings.shadow_predictions(product.name)) if environment == "production" else None,
         limits=limits,
         keys=configured_keys(space.settings.keys),
-        roll_back=roll_back,
-        take_outcomes=Inbox(product, space.landing, space.settings.predictions(product.name)).take,
+        roll_back=follower.roll_back if follower else None,
+        break_glass=follower.break_glass if follower else None,
+        followed=follower,
+        ship=lambda: [log.ship() for log in logs],
+        take_outcomes=Inbox(product, space.landing, space.settings.predictions(product.name), refresh).take,
         peers=peers,
     )
 
@@ -126,18 +215,3 @@ def configured_keys(setting: str) -> "tuple[ApiKey, ...]":
     if not keys:
         raise KeysRefused("the file of ML_ASSETS_KEYS holds no key: without one, anyone could send requests")
     return keys
-
-
-def earlier(space: "Workspace", product: str, environment: str) -> "list[Pointer]":
-    """The releases that a rollback would go back through, newest first.
-
-    A server that starts while the current release is damaged serves the first of them that is intact.
-    """
-    from ml_assets.core.release.promotion import stack
-    from resources.endpoints.moves import as_pointer, moves_of, recalled_bundles
-
-    entries = space.ledger.moves(product, environment)
-    recalled = recalled_bundles(space.ledger, product, environment)
-    pointers = {entry.body.bundle: as_pointer(entry) for entry in entries}
-    moves = stack(moves_of(space.ledger, product, environment))[:-1]
-    return [pointers[move.bundle] for move in reversed(moves) if move.bundle not in recalled]

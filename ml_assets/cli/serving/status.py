@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
 from ml_assets.cli.shared.completion import PRODUCT
 from ml_assets.cli.shared.context import product_named, workspace
@@ -34,6 +35,7 @@ def command(*, product: str, html: Path | None, as_json: bool) -> None:
     from ml_assets.services.automation.on_call import on_call
     from ml_assets.services.next_window import next_window
     from ml_assets.services.stale_evaluations import stale_evaluations
+    from resources.ledger.replicas import replicas
 
     space = workspace()
     spec = product_named(product, space.settings)
@@ -47,6 +49,7 @@ def command(*, product: str, html: Path | None, as_json: bool) -> None:
     ]
     pointers = {e: space.ledger.pointer(product, e) for e in ("staging", "production")}
     answers = {name: entry.body.release if entry else None for name, entry in pointers.items()}
+    servers = replicas(space.ledger.engine, product)
     waits, withheld = _waits(space, spec), _withheld(space, spec)
     now = on_call(space.lineage, space.landing, space.settings, spec)
     if html is not None:
@@ -56,6 +59,10 @@ def command(*, product: str, html: Path | None, as_json: bool) -> None:
         html.write_text(status_page(space.lineage, spec, now), encoding="utf-8")
     if as_json:
         payload = {"product": product, "now": now.to_dict(), "partitions": rows, "answers": answers}
+        payload["replicas"] = [
+            {**msgspec.to_builtins(seen.replica), "silent_seconds": seen.silent_seconds, "is_silent": seen.is_silent}
+            for seen in servers
+        ]
         click.echo(json.dumps({**payload, "waits": waits, "withheld": withheld}, indent=1))
         return
     click.echo("\n".join([f"{product}: {spec.title}", "", *now.lines(), ""]))
@@ -66,6 +73,8 @@ def command(*, product: str, html: Path | None, as_json: bool) -> None:
     click.echo(table(spec, [row | {"verdict": _verdict(row)} for row in rows]))
     for name, release in answers.items():
         click.echo(f"{name}: {release or 'no release serves'}")
+    for seen in servers:
+        click.echo(f"server: {seen.sentence()}")
     if spec.partitions.is_static:
         click.echo(next_window(space.ledger, spec))
     for name, why in withheld.items():

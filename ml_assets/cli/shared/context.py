@@ -69,7 +69,7 @@ def nothing_delivered(space: Workspace, product: Product) -> str:
     """The message about a product without any partition, with the next command."""
     table = next(iter(product.delivery.tables))
     command = f"`ml-assets deliver {product.name} {table} FILE --partition KEY`"
-    return f"{product.name}: nothing is delivered to {space.settings.landing / product.name}; {command} delivers a partition"
+    return f"{product.name}: nothing is delivered to {space.landing.place(product)}; {command} delivers a partition"
 
 
 def run_job(

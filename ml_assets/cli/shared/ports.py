@@ -19,8 +19,15 @@ def port_options(function: Callable[..., None]) -> Callable[..., None]:
     @click.option(
         "--health-port", type=PORT, default=Ports.health, show_default=True, help="Port of the page with the state of all parts."
     )
+    @click.option(
+        "--host",
+        default=Ports.host,
+        show_default=True,
+        help="Address that Dagster, MLflow and that page listen on. They ask for no login: another one than this is for a "
+        "network of their own, behind a proxy.",
+    )
     @wraps(function)
-    def command(dagster_port: int, mlflow_port: int, health_port: int, **options: Any) -> None:
-        function(ports=Ports(dagster_port, mlflow_port, health_port), **options)
+    def command(dagster_port: int, mlflow_port: int, health_port: int, host: str, **options: Any) -> None:
+        function(ports=Ports(dagster_port, mlflow_port, health_port, host), **options)
 
     return command

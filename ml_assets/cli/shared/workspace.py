@@ -29,9 +29,9 @@ class Workspace:
     @cached_property
     def landing(self) -> "Landing":
         """The folder that sources deliver to."""
-        from resources.landing import Landing
+        from resources.landing import open_landing
 
-        return Landing(self.settings.landing)
+        return open_landing(self.settings.landing, self.settings.landing_url)
 
     @cached_property
     def snapshots(self) -> "Snapshots":

@@ -52,6 +52,14 @@ def more(old: Any, new: Any) -> Effect:
     return "strengthened" if set(new) > set(old) else "weakened"
 
 
+def excuses(old: Any, new: Any) -> Effect:
+    """Another standard that need not be kept asks less; another reason for the same one, nothing."""
+    before, now = set(old or {}), set(new or {})
+    if before == now:
+        return "changed"
+    return "strengthened" if now < before else "weakened"
+
+
 def longer(old: Any, new: Any) -> Effect:
     """Waiting longer for outcomes asks more of them."""
     before, now = (LabelsSpec(matures=span).maturity for span in (old or "0d", new or "0d"))
@@ -95,6 +103,7 @@ RULES: Mapping[str, Rule] = {
     "gates.baselines.anchor": incomparable,
     "gates.baselines.baseline": other,
     "gates.pooled": incomparable,
+    "gates.exceptions": excuses,
     "gates.on_inconclusive": ordered("ask", "keep"),
     "gates.approve": ordered("automatic", "person"),
     "gates.four_eyes": ordered(False, True),
@@ -131,7 +140,7 @@ RULES: Mapping[str, Rule] = {
 """By dotted key; a rule for a section is for all below it."""
 CONDITIONS = frozenset({"endpoint.shadow", "endpoint.canary", "staging", "promote", "probation"})
 """Sections that may be absent: declaring one asks more, removing it less."""
-AS_A_WHOLE = frozenset({"endpoint.unknown_categories", "gates.baselines.baseline", "monitoring.value"})
+AS_A_WHOLE = frozenset({"endpoint.unknown_categories", "gates.baselines.baseline", "gates.exceptions", "monitoring.value"})
 """Mappings that their rule is given whole."""
 JUDGED_APART = frozenset({"gates.claims", "gates.minimum", "gates.first_release", "decision"})
 """What other parts of the declaration have to be looked at for: core.changes.declaration_changes."""

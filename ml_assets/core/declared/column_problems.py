@@ -51,7 +51,7 @@ def _named_problems(product: Product, places: Places) -> Iterator[str]:
     named += [(("evaluation", "slices", number), name) for number, name in enumerate(product.evaluation.slices)]
     named += [(("monitoring", "ignore", number), name) for number, name in enumerate(product.monitoring.ignore)]
     for number, claim in enumerate(product.gates.claims):
-        divided = [*claim.for_each, *(measure.column for measure in claim.form.measures if measure.column)]
+        divided = [*claim.for_each, *(column for measure in claim.form.measures for column in measure.columns)]
         named += [(("gates", "claims", number), name) for name in dict.fromkeys(divided)]
     named += [(("gates", "baselines", "baseline"), name) for name in (simple.columns if simple else ())]
     for loc, name in named:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from ml_assets.core.draft.threshold_guards import BUDGET, NO_DIFFERENT, WANTED, DraftedClaim, threshold_guards
 from ml_assets.core.draft.window_sizes import Windows
 from ml_assets.core.gate_lab.power import powers
 from ml_assets.core.gates.levels import level
@@ -20,29 +21,14 @@ from ml_assets.core.model.features import model_columns
 from ml_assets.core.model.scoring import load_model, score_frame
 from ml_assets.core.model.training import TrainingRefused, fit, labelled
 from ml_assets.spec.baselines import SimpleModelSpec
-from ml_assets.spec.gates import BudgetSpec, ClaimSpec, MinimumSpec
+from ml_assets.spec.gates import ClaimSpec, MinimumSpec
 from ml_assets.spec.product import Product
 
-WANTED = 0.9
-"""The chance that a candidate which is no different passes a claim."""
-NO_DIFFERENT = "a candidate that is no different passes with probability"
 MOST_TRIALS = 2
 MARGINS = (0.01, 0.02, 0.03, 0.05, 0.08, 0.1, 0.15)
 FACTORS = (1.02, 1.05, 1.1, 1.15, 1.2, 1.3, 1.5)
-BUDGET = BudgetSpec()
 LINEAR_COLUMNS, MOST_LINEAR_LEVELS, MOST_SQUARED = 8, 30, 1e100
 _METRIC = {"binary": "roc_auc", "regression": "rmse"}
-
-
-@dataclass(frozen=True)
-class DraftedClaim:
-    """A claim as it is written, and what the trial says of it."""
-
-    name: str
-    kind: str
-    text: str
-    why: str
-    for_each: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -115,13 +101,13 @@ def _trial(
     unit = units(tested, unit=product.gates.unit, time=product.features.time)
     if unit.n_unique() < 2:
         return None
-    columns = {name: tested[name] for name in slices}
+    columns, threshold = {name: tested[name] for name in slices}, product.decision.threshold if product.decision else None
     simple = {
         text: baseline_scores(spec, trained, tested, product=product) for text, spec in _simple_models(product, rows).items()
     }
     return _Trial(
         {
-            text: panel(task=product.task, y=y, scores={**scores, "baseline": s}, unit=unit, columns=columns)
+            text: panel(task=product.task, y=y, scores={**scores, "baseline": s}, unit=unit, columns=columns, threshold=threshold)
             for text, s in simple.items()
         }
     )
@@ -210,6 +196,9 @@ def _plan(
         claims.append(
             DraftedClaim("calibrated", "veto", "brier(candidate) < 1.1 * brier(champion)", "probabilities that got worse")
         )
+        guards, left = threshold_guards(_compared(trials), product.gates.minimum)
+        claims += guards
+        notes += left
     if slices:
         loss = "log_loss" if binary else "rmse"
         claims.append(
@@ -226,7 +215,7 @@ def _margin(metric: str, trials: Sequence[_Trial], product: Product) -> tuple[st
         if metric == "roc_auc"
         else [f"{metric}(candidate) < {factor:g} * {metric}(champion)" for factor in FACTORS]
     )
-    windows = [trial.any for trial in trials if "champion" in trial.any.scores]
+    windows = _compared(trials)
     chances: dict[str, float] = {}
     for text in texts if windows else ():
         claim = ClaimSpec(name="not_worse", prove=text)
@@ -240,6 +229,11 @@ def _margin(metric: str, trials: Sequence[_Trial], product: Product) -> tuple[st
         text, chance = list(chances.items())[-1]
         return text, f"{NO_DIFFERENT} {chance:.2f} only: longer windows (window.test) decide more"
     return texts[len(texts) // 2], "not tried: the history has no window for a champion"
+
+
+def _compared(trials: Sequence[_Trial]) -> list[Panel]:
+    """The windows of the trials that had a champion."""
+    return [trial.any for trial in trials if "champion" in trial.any.scores]
 
 
 def _limit(metric: str, trials: Sequence[_Trial]) -> str:

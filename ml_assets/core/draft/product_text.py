@@ -4,7 +4,8 @@ import json
 import textwrap
 
 from ml_assets.core.draft.draft import Draft
-from ml_assets.core.draft.gates import BUDGET, DraftedClaim, Plan
+from ml_assets.core.draft.gates import Plan
+from ml_assets.core.draft.threshold_guards import BUDGET, DraftedClaim
 from ml_assets.spec.delivery import TableSpec
 
 WIDTH = 118

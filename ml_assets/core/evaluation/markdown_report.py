@@ -4,17 +4,18 @@ Belongs here: what a person needs to agree or disagree with the verdict. Does no
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from ml_assets.core.gates.results import result_in_words
 from ml_assets.core.lineage.facts import EvaluationFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.verdict_facts import ClaimFacts
-from ml_assets.core.markdown import code, prose, table, text
+from ml_assets.core.markdown import code, in_full, prose, table, text
 from ml_assets.core.metrics.registry import METRICS
 
 MOST_SLICES = 30
 _SIGNS = {"ACCEPT": "✅", "REJECT": "❌", "INCONCLUSIVE": "❔"}
-_RESULTS = {"PASS": "pass", "FAIL": "**fail**", "UNDECIDED": "**undecided**"}
 _DIRECTIONS = {
     "greatest": "higher is better",
     "least": "lower is better",
@@ -25,23 +26,53 @@ Measured = Mapping[str, Any]
 """What metrics.json of an evaluation holds."""
 
 
-def review(evaluation: Manifest, measured: Measured, plots: Sequence[str]) -> str:
+@dataclass(frozen=True)
+class Context:
+    """What is known around an evaluation, in lines: earlier looks at its rows, what is new since the champion, what came of the
+    candidate that is kept, and what the product's own history says of its gates. `unasked`: why the partition's newest candidate
+    has no verdict; the evaluation is then one of an earlier candidate."""
+
+    earlier_looks: Sequence[str] = ()
+    changes: Sequence[str] = ()
+    kept: Sequence[str] = ()
+    standards: Sequence[str] = ()
+    unasked: str = ""
+
+
+def review(evaluation: Manifest, measured: Measured, plots: Sequence[str], context: Context = Context()) -> str:
     """The report; `plots` are the names of picture files next to it."""
-    facts, recipe = EvaluationFacts.of(evaluation), evaluation.recipe
+    facts = EvaluationFacts.of(evaluation)
     verdict = facts.verdict
     sign = _SIGNS[verdict.decision]
     parts = [
-        f"## {sign} {text(recipe.product)} {text(evaluation.partition)}: {verdict.decision}",
+        *_title(evaluation, f"{sign} {verdict.decision}", context.unasked),
         _who(facts, measured),
         "\n".join(f"- {prose(reason)}" for reason in verdict.reasons),
         _claims(verdict.claims),
         prose(verdict.guarantee),
+        _listed("The candidate that is kept", context.kept),
+        _listed("What the history says of these gates", context.standards),
+        _listed("Earlier looks at these rows", context.earlier_looks),
+        _listed("New since the champion", context.changes),
         f"### Metrics\n\n{_metrics(measured)}",
         _slices(measured),
         _plots(plots),
         _reproduce(evaluation),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _title(evaluation: Manifest, decision: str, unasked: str) -> list[str]:
+    sign, _, words = decision.partition(" ")
+    subject = f"{text(evaluation.recipe.product)} {text(evaluation.partition)}"
+    if not unasked:
+        return [f"## {sign} {subject}: {words}"]
+    earlier = "What follows was measured of an earlier candidate, and says nothing about this one."
+    return [f"## ⏸ {subject}: withheld, no verdict", in_full(unasked), earlier, f"### The earlier candidate: {words}"]
+
+
+def _listed(title: str, lines: Sequence[str]) -> str:
+    return f"### {title}\n\n" + "\n".join(f"- {in_full(line)}" for line in lines) if lines else ""
 
 
 def _who(facts: EvaluationFacts, measured: Measured) -> str:
@@ -55,8 +86,13 @@ def _who(facts: EvaluationFacts, measured: Measured) -> str:
     )
 
 
+def _result(claim: ClaimFacts) -> str:
+    words = result_in_words(claim)
+    return words if claim.outcome == "PASS" else f"**{words}**"
+
+
 def _claims(claims: Sequence[ClaimFacts]) -> str:
-    rows = [[code(c.name), f"{c.kind} {code(c.text)}", _RESULTS[c.outcome], prose(c.message)] for c in claims]
+    rows = [[code(c.name), f"{c.kind} {code(c.text)}", _result(c), in_full(c.message)] for c in claims]
     return "### Claims\n\n" + table(["claim", "what it says", "result", "what was found"], rows)
 
 

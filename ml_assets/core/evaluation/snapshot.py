@@ -14,13 +14,16 @@ from ml_assets.core.evaluation.result import Evaluation
 from ml_assets.core.frames import parquet_bytes
 from ml_assets.core.gates.history import History
 from ml_assets.core.gates.hypotheses import Expected, levels_expected
-from ml_assets.core.gates.panel import Panel, panel
+from ml_assets.core.gates.panel import MISSING_LEVEL, Panel, panel
+from ml_assets.core.gates.unknown_rows import UnknownRows
 from ml_assets.core.gates.verdict import Verdict, gate_digest, judge
 from ml_assets.core.lineage.manifests import Output
 from ml_assets.core.lineage.verdict_facts import GainFacts
 from ml_assets.core.metrics.arrays import Ints
+from ml_assets.core.metrics.estimates import units_of
 from ml_assets.core.metrics.units import units
 from ml_assets.errors import MlAssetsError
+from ml_assets.spec.claim_grammar import CROSSED
 from ml_assets.spec.product import Product
 
 Scores = Mapping[str, np.ndarray]
@@ -56,18 +59,40 @@ def comparison_digest(product: Product, *, models: Mapping[str, str], tested: Ma
     return digest_json({"gate": gate_digest(product), "models": dict(models), "tested": dict(tested)})
 
 
-def panel_of(frame: pl.DataFrame, scores: Scores, *, product: Product, windows: Ints | None = None) -> Panel:
-    """The rows as gates see them. `windows` (n,): the number of the window that each is of, where several are pooled."""
+def panel_of(
+    frame: pl.DataFrame, scores: Scores, *, product: Product, windows: Ints | None = None, unknown: UnknownRows | None = None
+) -> Panel:
+    """The rows as gates see them. `windows` (n,): the number of the window that each is of, where several are pooled; `unknown`:
+    the rows of the same window without a label."""
     return panel(
         task=product.task,
         y=frame[product.features.label].cast(pl.Float64),
         scores=scores,
         unit=units(frame, unit=product.gates.unit, time=product.features.time),
-        columns={name: frame[name] for name in product.gates.slices},
+        columns=columns_of(frame, product),
         threshold=product.decision.threshold if product.decision else None,
         worth=product.monitoring.value,
         windows=windows,
+        unknown=unknown,
     )
+
+
+def coarser_units(frame: pl.DataFrame, product: Product) -> dict[str, Ints]:
+    """The calendar units that rows may be alike by, where the gates take each row for a unit and rows have a time: codes (n,) by
+    name."""
+    time = product.features.time
+    if product.gates.unit != "row" or not time:
+        return {}
+    return {unit: units_of(units(frame, unit=unit, time=time), rows=frame.height).codes for unit in ("day", "hour")}
+
+
+def columns_of(frame: pl.DataFrame, product: Product) -> dict[str, pl.Series]:
+    """The columns that claims divide the rows by; of those that are taken together, the levels of all in one text."""
+    columns = {name: frame[name] for name in product.gates.slices}
+    for names in product.gates.crossed:
+        levels = (pl.col(name).cast(pl.String).fill_null(MISSING_LEVEL) for name in names)
+        columns[CROSSED.join(names)] = frame.select(pl.concat_str(levels, separator=CROSSED)).to_series()
+    return columns
 
 
 def levels_of(trained: pl.DataFrame, *, product: Product) -> dict[str, list[str]]:
@@ -94,18 +119,27 @@ def judge_candidate(
     past: History | None = None,
     gains: Sequence[GainFacts] = (),
     windows: Ints | None = None,
+    unknown: UnknownRows | None = None,
 ) -> Judged:
     """Measure and judge on labelled rows. `frame` holds label, time, slice and unit columns; scores are in its order.
 
     `has_champion`: whether a release serves, with or without scores (default: whether there are its scores); `trouble`: why
     nothing can be decided; `doubt`: why nothing may be let through on these rows; `past`: what earlier windows showed of the
     claims; `gains`: those of earlier candidates; `windows` (n,): the number of the window that each row is of, where several are
-    pooled.
+    pooled; `unknown`: the rows without a label, of which worst cases are shown.
     """
     evaluation = measured(frame, {role: values for role, values in scores.items() if role != "anchor"}, product=product)
-    panel = panel_of(frame, scores, product=product, windows=windows)
+    panel = panel_of(frame, scores, product=product, windows=windows, unknown=unknown)
     verdict = judge(
-        product, panel, expected=expected, has_champion=has_champion, trouble=trouble, doubt=doubt, past=past, gains=gains
+        product,
+        panel,
+        expected=expected,
+        has_champion=has_champion,
+        trouble=trouble,
+        doubt=doubt,
+        past=past,
+        gains=gains,
+        coarser=coarser_units(frame, product),
     )
     return Judged(evaluation, verdict)
 

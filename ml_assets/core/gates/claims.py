@@ -20,6 +20,7 @@ from ml_assets.core.gates.hypotheses import (
 )
 from ml_assets.core.gates.levels import holm
 from ml_assets.core.gates.panel import MinimumLike, Panel
+from ml_assets.core.gates.worst_case import worst_case_sentence
 from ml_assets.core.metrics.intervals import finite_or_none
 from ml_assets.spec.gates import ClaimSpec
 
@@ -61,7 +62,8 @@ class Part(Numbers):
 
 @dataclass(frozen=True, kw_only=True)
 class ClaimResult(Numbers):
-    """A claim's outcome and numbers. The numbers on top are those of its worst part."""
+    """A claim's outcome and numbers. The numbers on top are those of its worst part. Of a mean, `worst_low` and `worst_high`
+    are the least and the greatest estimate that the outcomes of the `unknown` rows could make (core.gates.worst_case)."""
 
     name: str
     kind: Literal["prove", "veto"]
@@ -72,6 +74,9 @@ class ClaimResult(Numbers):
     limit: float
     further_units: int | None = None
     detectable: float = nan
+    worst_low: float = nan
+    worst_high: float = nan
+    unknown: int = 0
     parts: tuple[Part, ...] = ()
     left_out: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
@@ -105,7 +110,8 @@ def _tested(claim: ClaimSpec, tests: Hypotheses, level: float) -> ClaimResult:
     ]
     judged.sort(key=lambda pair: _badness(*pair), reverse=True)
     parts = [part for part, _ in judged]
-    outcome = outcome_of([part.outcome for part in parts], tests.missing)
+    missing = (*tests.missing, *tests.too_small)
+    outcome = outcome_of([part.outcome for part in parts], missing)
     result = ClaimResult(
         name=claim.name,
         kind=claim.kind,
@@ -116,13 +122,17 @@ def _tested(claim: ClaimSpec, tests: Hypotheses, level: float) -> ClaimResult:
         limit=claim.form.constant,
         parts=tuple(parts) if len(parts) > 1 or any(part.where for part in parts) else (),
         left_out=tuple(tests.left_out),
-        missing=tuple(tests.missing),
+        missing=missing,
     )
     if not judged:
         return result
     worst, hypothesis = judged[0]
+    bounds = tests.worst.get(worst.where)
     return replace(
         result,
+        worst_low=bounds.low if bounds else nan,
+        worst_high=bounds.high if bounds else nan,
+        unknown=bounds.unknown if bounds else 0,
         **{number.name: getattr(worst, number.name) for number in fields(Numbers)},
         further_units=hypothesis.shown.further_units(level) if outcome == "UNDECIDED" else None,
         detectable=nan if hypothesis.on_log else hypothesis.shown.detectable(level),
@@ -167,7 +177,7 @@ def decided(kind: str, is_defined: bool, *, proof: float, against: float, level:
 
 
 def outcome_of(parts: Sequence[Outcome], missing: Sequence[str]) -> Outcome:
-    """A level that should be there and is not, or nothing that could be tested, is never a PASS."""
+    """A level that should be there and is not, a group that is too small, or nothing that could be tested, is never a PASS."""
     outcomes = set(parts)
     if "FAIL" in outcomes:
         return "FAIL"
@@ -194,11 +204,16 @@ def _message_parts(claim: ClaimSpec, judged: Sequence[tuple[Part, Hypothesis]], 
         if worst.outcome == "PASS" and claim.kind == "veto":
             yield _unseen(claim, hypothesis, level / len(judged))
     yield from (f"{level_name} is missing from the window" for level_name in tests.missing)
+    if judged:
+        yield from (f"too small to be judged: {group}" for group in tests.too_small)
+        yield from (f"left out, too small: {slices}" for slices in tests.left_out)
     if len(judged) > 1:
         yield f"the worst of {len(judged)} {'pairs' if claim.form.measures[0].kind == 'ratio' else 'slices'}"
     yield from (_basis(worst) for worst, _ in judged[:1] if not worst.note)
+    for worst, _ in judged[:1]:
+        yield from worst_case_sentence(tests.worst.get(worst.where), claim.form.sign, claim.form.constant)
     if not judged:
-        yield from tests.left_out
+        yield from (*tests.too_small, *tests.left_out)
 
 
 def _needed(hypothesis: Hypothesis, level: float) -> str:

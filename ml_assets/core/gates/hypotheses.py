@@ -10,6 +10,7 @@ import numpy as np
 from ml_assets.core.gates.bounds import UNDEFINED, Shown, shown
 from ml_assets.core.gates.panel import Groups, MinimumLike, Panel
 from ml_assets.core.gates.pooled import present_of
+from ml_assets.core.gates.worst_case import WorstCase, worst_case
 from ml_assets.core.metrics.arrays import Floats
 from ml_assets.core.metrics.intervals import Measured
 from ml_assets.core.metrics.spread import WindowSums
@@ -17,6 +18,7 @@ from ml_assets.spec.claim_grammar import ClaimForm, Measure
 from ml_assets.spec.claim_limits import limits
 
 REST = "(the others)"
+WITHOUT_LABELS = frozenset({"selection_rate"})
 MOST_LOG = 690.0
 """Of a ratio: beyond it there is no finite number."""
 Expected = Mapping[str, Collection[str]]
@@ -49,11 +51,14 @@ def bounds_in_claim_units(test: Shown, form: ClaimForm, level: float) -> tuple[f
 
 @dataclass
 class Hypotheses:
-    """The hypotheses of one claim, and what could not be asked."""
+    """The hypotheses of one claim, and what could not be asked: slices that were `left_out`, levels that are `missing` and groups
+    that are `too_small`, which both leave the claim open. `worst`: the worst case of each, by what it is about."""
 
     hypotheses: list[Hypothesis] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    too_small: list[str] = field(default_factory=list)
+    worst: dict[str, WorstCase | None] = field(default_factory=dict)
 
 
 def hypotheses_of(
@@ -65,13 +70,18 @@ def hypotheses_of(
     if first.kind == "ratio":
         return _between_groups(first, form, panel, minimum, expected, past=past)
     if not columns:
-        return Hypotheses([_on_all_rows(form, panel, minimum, past)])
+        return Hypotheses([_on_all_rows(form, panel, minimum, past)], worst={"": _worst_on_all_rows(form, panel)})
     tests = Hypotheses()
     for column in columns:
         levels = set(expected.get(column, ()))
         tests.missing += [f"{column}={level}" for level in sorted(levels - set(panel.groups[column]))]
         _of_each_level(tests, form, column, panel, minimum, past=past)
     return tests
+
+
+def _worst_on_all_rows(form: ClaimForm, panel: Panel) -> WorstCase | None:
+    """That of a claim about all rows; nothing of one that names a slice."""
+    return None if any(measure.column for measure in form.measures) else worst_case(form, panel)
 
 
 def _on_all_rows(form: ClaimForm, panel: Panel, minimum: MinimumLike, past: Past) -> Hypothesis:
@@ -83,7 +93,7 @@ def _on_all_rows(form: ClaimForm, panel: Panel, minimum: MinimumLike, past: Past
         ((column, level),) = named
         part = panel.of_level(column, level)
         where = f"{column}={level}"
-        lacks = "it has no row" if part is None else part.lacks(minimum)
+        lacks = "it has no row" if part is None else part.lacks(minimum, is_labelled=needs_labels(form))
         if part is None or lacks:
             return Hypothesis(_undefined(f"{where}: {lacks}", form), 0 if part is None else part.rows, where)
         terms = tuple((weight, replace(measure, column="", level="")) for weight, measure in form.terms)
@@ -92,12 +102,18 @@ def _on_all_rows(form: ClaimForm, panel: Panel, minimum: MinimumLike, past: Past
     return _between_slices(form, panel, minimum, past)
 
 
+def needs_labels(form: ClaimForm) -> bool:
+    """Whether what is measured depends on labels: the share of rows that are decided positive, or decided differently, does
+    not."""
+    return any(measure.kind != "disagreement" and measure.metric not in WITHOUT_LABELS for measure in form.measures)
+
+
 def _between_slices(form: ClaimForm, panel: Panel, minimum: MinimumLike, past: Past) -> Hypothesis:
     """A sum over different slices: not paired by row, but by unit."""
     total, shares, value, notes = np.zeros(panel.units.count), np.zeros(panel.units.count), 0.0, []
     for weight, measure in form.terms:
         part = panel.of_level(measure.column, measure.level) if measure.column else panel
-        lacks = "it has no row" if part is None else part.lacks(minimum)
+        lacks = "it has no row" if part is None else part.lacks(minimum, is_labelled=needs_labels(form))
         if part is None or lacks:
             notes.append(f"{measure.column}={measure.level}: {lacks}")
             continue
@@ -135,29 +151,31 @@ def _summed(value: float, sums: Floats, shares: Floats, panel: Panel, *, note: s
 
 
 def _of_each_level(tests: Hypotheses, form: ClaimForm, column: str, panel: Panel, minimum: MinimumLike, *, past: Past) -> None:
-    judged, rest = _enough(panel, column, minimum)
+    is_labelled = needs_labels(form)
+    judged, rest = _enough(panel, column, minimum, is_labelled=is_labelled)
     for level, part in judged.items():
         where = f"{column}={level}"
         result = part.tested(form.terms, constant=form.constant, sign=form.sign, past=past.get(where, ()))
         tests.hypotheses.append(Hypothesis(result, part.rows, where))
+        tests.worst[where] = worst_case(form, part)
     if not rest:
         return
     others = panel.part(np.sort(np.concatenate(list(rest.values()))))
     name = f"{column}={REST}: {', '.join(rest)}"
-    if lacks := others.lacks(minimum):
+    if lacks := others.lacks(minimum, is_labelled=is_labelled):
         tests.left_out.append(f"{name}: {others.rows:,} rows, {lacks}")
         return
     result = others.tested(form.terms, constant=form.constant, sign=form.sign, past=past.get(name, ()))
     tests.hypotheses.append(Hypothesis(result, others.rows, name))
 
 
-def _enough(panel: Panel, column: str, minimum: MinimumLike) -> tuple[dict[str, Panel], Groups]:
+def _enough(panel: Panel, column: str, minimum: MinimumLike, *, is_labelled: bool) -> tuple[dict[str, Panel], Groups]:
     """The levels that have the minimum, and the row numbers of those that do not."""
     judged: dict[str, Panel] = {}
     rest: Groups = {}
     for level, index in panel.groups[column].items():
         part = panel.of_level(column, level)
-        if part is None or part.lacks(minimum):
+        if part is None or part.lacks(minimum, is_labelled=is_labelled):
             rest[level] = index
         else:
             judged[level] = part
@@ -168,13 +186,16 @@ def _between_groups(
     measure: Measure, form: ClaimForm, panel: Panel, minimum: MinimumLike, expected: Expected, *, past: Past
 ) -> Hypotheses:
     """metric(one group) / metric(another) for every ordered pair, on the log scale by the delta method: the smallest ratio is
-    over the constant if and only if all of them are."""
-    judged, rest = _enough(panel, measure.column, minimum)
+    over the constant if and only if all of them are. A group that is too small leaves the claim open: it may be the one."""
+    is_labelled = needs_labels(form)
+    judged, rest = _enough(panel, measure.column, minimum, is_labelled=is_labelled)
     levels = set(expected.get(measure.column, ()))
     tests = Hypotheses(missing=[f"{measure.column}={level}" for level in sorted(levels - set(panel.groups[measure.column]))])
-    tests.left_out += [f"{measure.column}={level}: {panel.part(index).lacks(minimum)}" for level, index in rest.items()]
+    for level, index in rest.items():
+        group = f"{measure.column}={level}: {panel.part(index).lacks(minimum, is_labelled=is_labelled)}"
+        tests.too_small.append(group)
     if len(judged) < 2:
-        tests.left_out.append(f"{measure.column}: {len(judged)} groups have the minimum, and a ratio needs two")
+        tests.too_small.append(f"{measure.column}: {len(judged)} groups have the minimum, and a ratio needs two")
         return tests
     width = panel.units.count
     rates = {level: _log_rate(measure, part, width) for level, part in judged.items()}

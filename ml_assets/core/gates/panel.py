@@ -10,14 +10,15 @@ import polars as pl
 
 from ml_assets.core.gates.bounds import Shown, Sign, combine, shown
 from ml_assets.core.gates.pooled import by_window, mean_over, units_of_windows
+from ml_assets.core.gates.unknown_rows import UnknownRows
 from ml_assets.core.metrics.arrays import Column, Floats, Ints, Task
 from ml_assets.core.metrics.binary import mean_influence
 from ml_assets.core.metrics.estimates import MetricError, checked, measure, units_of
 from ml_assets.core.metrics.intervals import Measured, Units
 from ml_assets.core.metrics.metric import Metric
-from ml_assets.core.metrics.registry import metric_at
+from ml_assets.core.metrics.registry import METRICS, metric_at
 from ml_assets.core.metrics.spread import WindowSums
-from ml_assets.spec.claim_grammar import Measure
+from ml_assets.spec.claim_grammar import ClaimForm, Measure
 from ml_assets.spec.monitoring import ValueSpec
 
 MISSING_LEVEL = "(missing)"
@@ -47,7 +48,7 @@ class Panel:
 
     y (n,), scores {model: (n,)}, codes (n,) in 0 to the number of units - 1, columns {name: (n,) of text}. `is_ordered`: the
     codes of units are in the order of time. `windows` (n,): of rows of several test windows, the number of each row's; what is
-    measured is then the mean over windows.
+    measured is then the mean over windows. `unknown`: the rows of the same window whose label is not known; they decide nothing.
     """
 
     task: Task
@@ -59,6 +60,7 @@ class Panel:
     is_ordered: bool = False
     worth: ValueSpec | None = None
     windows: Ints | None = None
+    unknown: UnknownRows | None = None
 
     @cached_property
     def units(self) -> Units:
@@ -80,16 +82,18 @@ class Panel:
         scores = {name: values[index] for name, values in self.scores.items()}
         columns = {name: values.gather(index) for name, values in self.columns.items()}
         windows = None if self.windows is None else self.windows[index]
-        return replace(self, y=self.y[index], scores=scores, codes=self.codes[index], columns=columns, windows=windows)
+        codes = self.codes[index]
+        return replace(self, y=self.y[index], scores=scores, codes=codes, columns=columns, windows=windows, unknown=None)
 
     def by_row(self) -> "Panel":
         """The same rows, each taken for independent."""
         return replace(self, codes=np.arange(self.rows), is_ordered=False)
 
-    def lacks(self, minimum: MinimumLike) -> str:
-        """The clause that names what is too little to decide anything; empty if nothing is."""
+    def lacks(self, minimum: MinimumLike, *, is_labelled: bool = True) -> str:
+        """The clause that names what is too little to decide anything; empty if nothing is. What is measured without labels
+        (`is_labelled` False) needs no rows of both classes."""
         counts: dict[str, tuple[int, int]] = {"units": (self.units.count, minimum.units)}
-        if self.positives is not None:
+        if self.positives is not None and is_labelled:
             counts["positives"] = (self.positives, minimum.positives)
             counts["negatives"] = (self.rows - self.positives, minimum.negatives)
         return ", ".join(f"{has:,} {what} (at least {least:,})" for what, (has, least) in counts.items() if has < least)
@@ -105,7 +109,8 @@ class Panel:
         if index is None:
             return None
         if (column, level) not in self._parts:
-            self._parts[column, level] = self.part(index)
+            unknown = None if self.unknown is None else self.unknown.of_level(column, level)
+            self._parts[column, level] = replace(self.part(index), unknown=unknown)
         return self._parts[column, level]
 
     def measured(self, terms: tuple[tuple[float, Measure], ...]) -> Measured:
@@ -122,9 +127,9 @@ class Panel:
         """One metric of one model, measured once."""
         self._require(model)
         if (name, model) not in self._measurements:
-            means = self._means(self._metric(name))
+            means = self._means(self.metric_named(name))
             self._measurements[name, model] = means.get(model) or measure(
-                self._metric(name), self.y, self.scores[model], self.units
+                self.metric_named(name), self.y, self.scores[model], self.units
             )
         return self._measurements[name, model]
 
@@ -210,7 +215,8 @@ class Panel:
 
         return mean_over(self._by_window, share, self.units) if self._by_window else share(np.arange(self.rows))
 
-    def _metric(self, name: str) -> Metric:
+    def metric_named(self, name: str) -> Metric:
+        """The metric by the product's threshold and values."""
         return metric_at(name, self.threshold, self.worth)
 
     def _require(self, model: str) -> None:
@@ -228,13 +234,14 @@ def panel(
     threshold: float | None = None,
     worth: ValueSpec | None = None,
     windows: Ints | None = None,
+    unknown: UnknownRows | None = None,
 ) -> Panel:
     """Check rows and put them into a Panel. Raises MetricError for a missing or non-finite value and for unequal lengths."""
     if "candidate" not in scores:
         raise MetricError(f"scores of {sorted(scores)}: the candidate's are missing")
     pairs = {name: checked(y, s, task=task, who=name) for name, s in scores.items()}
     label = pairs["candidate"][0]
-    divided = {name: pl.Series(name, values).cast(pl.String).fill_null(MISSING_LEVEL) for name, values in columns.items()}
+    divided = {name: as_levels(pl.Series(name, values)) for name, values in columns.items()}
     for name, values in divided.items():
         if len(values) != label.size:
             raise MetricError(f"slice {name}: {len(values)} values for {label.size} rows")
@@ -249,7 +256,19 @@ def panel(
         is_ordered=units.is_ordered,
         worth=worth,
         windows=windows,
+        unknown=unknown,
     )
+
+
+def is_about_means(form: ClaimForm) -> bool:
+    """Whether all that a claim measures are means over rows."""
+    kinds = {measure.kind for measure in form.measures}
+    return "ratio" not in kinds and all(METRICS[m.metric].losses is not None for m in form.measures if m.kind == "metric")
+
+
+def as_levels(values: pl.Series) -> pl.Series:
+    """A column as the levels that divide rows."""
+    return values.cast(pl.String).fill_null(MISSING_LEVEL)
 
 
 def _groups(values: pl.Series) -> Groups:

@@ -3,7 +3,7 @@
 Belongs here: from claims to a decision, its reasons and its guarantee. Does not: who asks, how often (resources.ledger.budget).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -16,8 +16,10 @@ from ml_assets.core.gates.history import History
 from ml_assets.core.gates.hypotheses import Expected
 from ml_assets.core.gates.levels import look_level
 from ml_assets.core.gates.panel import Panel
+from ml_assets.core.gates.row_units import design_effect, row_trouble
 from ml_assets.core.gates.too_good import gain, too_good
-from ml_assets.core.lineage.verdict_facts import GainFacts
+from ml_assets.core.lineage.verdict_facts import DesignFacts, GainFacts
+from ml_assets.core.metrics.arrays import Ints
 from ml_assets.spec.gates import ClaimSpec, GateSpec, is_about_value
 from ml_assets.spec.product import Product
 
@@ -49,6 +51,7 @@ class Verdict:
     gain: GainFacts | None = None
     too_good: str = ""
     windows: int = 1
+    design: DesignFacts | None = None
 
     @property
     def is_accept(self) -> bool:
@@ -57,10 +60,13 @@ class Verdict:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able; a number that is not finite is null."""
-        fields = {name: value for name, value in vars(self).items() if name not in ("claims", "reasons", "not_asked", "gain")}
+        apart = ("claims", "reasons", "not_asked", "gain", "design")
+        fields = {name: value for name, value in vars(self).items() if name not in apart}
         gained = msgspec.structs.asdict(self.gain) if self.gain else None
+        design = {"design": msgspec.structs.asdict(self.design)} if self.design else {}
         claims = [claim.to_dict() for claim in self.claims]
-        return fields | {"gain": gained, "claims": claims, "reasons": list(self.reasons), "not_asked": list(self.not_asked)}
+        lists = {"claims": claims, "reasons": list(self.reasons), "not_asked": list(self.not_asked)}
+        return fields | {"gain": gained, **lists, **design}
 
 
 def gate_digest(product: Product) -> str:
@@ -82,12 +88,14 @@ def judge(
     doubt: str = "",
     past: History | None = None,
     gains: Sequence[GainFacts] = (),
+    coarser: Mapping[str, Ints] | None = None,
 ) -> Verdict:
     """Hold every claim that applies against the rows. It is a first release where no release serves.
 
     `expected`: levels that the window should hold; `has_champion`: whether a release serves (default: whether it was scored);
     `trouble`: why nothing can be decided on these rows; `doubt`: why nothing may be let through on them, whatever they show;
-    `past`: what earlier windows showed of these claims; `gains`: those of the candidates on them.
+    `past`: what earlier windows showed of these claims; `gains`: those of the candidates on them; `coarser`: of a block that says
+    `unit: row`, the codes (n,) of calendar units that rows may be alike by.
     """
     gates = product.gates
     is_first = not ("champion" in panel.scores if has_champion is None else has_champion)
@@ -99,7 +107,8 @@ def judge(
         judge_claim(claim, panel, level=at, minimum=gates.minimum, expected=expected, past=past.get(claim.text))
         for claim in (() if lacks else applying)
     ]
-    decision, reasons = _decide(results, lacks, doubt)
+    design = None if lacks or gates.unit != "row" else design_effect(panel, applying, coarser or {})
+    decision, reasons = _decide(results, lacks, "; ".join(filter(None, [doubt, row_trouble(gates, design)])))
     names = {claim.name for claim in applying}
     gained = None if lacks else gain(panel, gates.metric, unit=gates.unit)
     return Verdict(
@@ -119,6 +128,7 @@ def judge(
         guarantee=guarantee(gates, applying, units=panel.units.count),
         gain=gained,
         too_good=too_good(gained, gains),
+        design=design,
         windows=1 if panel.windows is None else int(np.unique(panel.windows).size),
     )
 

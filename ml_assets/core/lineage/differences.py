@@ -1,5 +1,6 @@
 """The reasons why a result differs from the recorded one: other declarations, and other rows. Pure."""
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -69,7 +70,7 @@ def _fitting(then: Recipe, now: Recipe) -> Iterator[Difference]:
 
 def _environment(then: Recipe, now: Recipe) -> Iterator[Difference]:
     changes = list(_between(then, now, "environment"))
-    yield from (Difference("library", f"{name} {_shown(old)} -> {_shown(new)}") for name, old, new in changes)
+    yield from (Difference("library", f"{name} {shown(old)} -> {shown(new)}") for name, old, new in changes)
     if then.environment != now.environment and not changes:
         yield Difference("library", "another environment, whose versions were not recorded")
 
@@ -81,7 +82,7 @@ def _code(then: Recipe, now: Recipe) -> Iterator[Difference]:
 
 
 def _config(then: Recipe, now: Recipe) -> Iterator[Difference]:
-    others = [f"{path} {_shown(old)} -> {_shown(new)}" for path, old, new in _between(then, now, "config") if path not in _OWN]
+    others = [f"{path} {shown(old)} -> {shown(new)}" for path, old, new in _between(then, now, "config") if path not in _OWN]
     if others:
         yield Difference("configuration", f"product.yaml: {'; '.join(others)}")
 
@@ -93,7 +94,10 @@ def _between(then: Recipe, now: Recipe, detail: str) -> Iterator[tuple[str, Any,
 
 
 def differences(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """The differences between two nested JSON values: dotted path, old and new value."""
+    """The differences between two nested JSON values: dotted path, old and new value. Lists of mappings with names, such as
+    claims, are compared by name."""
+    if (named := _by_name(old, new)) is not None:
+        old, new = named
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         for name in sorted({*old, *new}):
             # names may hold dots themselves: a module, a file
@@ -102,8 +106,25 @@ def differences(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, Any, 
         yield path, old, new
 
 
-def _shown(value: Any) -> str:
-    return "nothing" if value is None else str(value)
+def _by_name(old: Any, new: Any) -> tuple[Mapping[str, Any], Mapping[str, Any]] | None:
+    """Two lists of mappings by the names in them; None where they are something else, or a name is there twice."""
+    sides = []
+    for value in (old, new):
+        if not isinstance(value, list) or not all(isinstance(part, Mapping) and "name" in part for part in value):
+            return None
+        sides.append({str(part["name"]): part for part in value})
+        if len(sides[-1]) < len(value):
+            return None
+    return (sides[0], sides[1]) if any(sides) else None
+
+
+def shown(value: Any) -> str:
+    """A value as a reader of product.yaml knows it, in full: of a mapping what it declares."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {shown(part)}" for name, part in value.items() if part not in (None, [], {}))
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=list)
 
 
 def _short(digest: str | None) -> str:

@@ -49,6 +49,9 @@ class ClaimFacts(HypothesisFacts, frozen=True, kw_only=True):
     sign: str = ""
     limit: float = nan
     further_units: int | None = None
+    worst_low: float | None = None
+    worst_high: float | None = None
+    unknown: int = 0
     parts: tuple[PartFacts, ...] = ()
     left_out: tuple[str, ...] = ()
     missing: tuple[str, ...] | None = None
@@ -61,6 +64,15 @@ class GainFacts(msgspec.Struct, frozen=True, kw_only=True):
     unit: str
     value: float
     error: float
+
+
+class DesignFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """How much greater the variance of a claim is by a calendar unit than by row, with its lower bound; of `unit: row` alone."""
+
+    unit: str
+    claim: str
+    effect: float
+    low: float
 
 
 class VerdictFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,3 +95,4 @@ class VerdictFacts(msgspec.Struct, frozen=True, kw_only=True):
     gain: GainFacts | None = None
     too_good: str = ""
     windows: int = 1
+    design: DesignFacts | None = None

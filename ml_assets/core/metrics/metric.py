@@ -17,7 +17,8 @@ Losses: TypeAlias = Callable[[Floats, Floats], Floats]
 class Metric:
     """One number about y and s, with the influence of each row on it: by itself, or in `both` with the value, where that is
     quicker. A value that is NaN is undefined on these rows. `bias`: what chance adds to the value, from the rows with the code of
-    their unit; it is taken off where the metric is measured."""
+    their unit; it is taken off where the metric is measured. `losses`: of a metric that is a mean over rows, what each row
+    contributes."""
 
     name: str
     task: Task
@@ -29,6 +30,7 @@ class Metric:
     needs_both_classes: bool = False
     needs: Literal["", "positives", "negatives"] = ""
     is_reported: bool = True
+    losses: Losses | None = None
 
     @property
     def range(self) -> tuple[float, float]:
@@ -60,4 +62,5 @@ def mean(name: str, task: Task, best: Best, losses: Losses, *, is_reported: bool
         value=lambda y, s, w: binary.mean_loss(losses(y, s), w),
         influence=lambda y, s: binary.mean_influence(losses(y, s)),
         is_reported=is_reported,
+        losses=losses,
     )

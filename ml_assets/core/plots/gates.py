@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import log
 from typing import TYPE_CHECKING
 
+from ml_assets.core.gates.results import marked
 from ml_assets.core.lineage.verdict_facts import ClaimFacts, VerdictFacts
 from ml_assets.core.plots.style import INK, shorten, svg
 from ml_assets.core.plots.thumbnails import INLINE, inline_svg, table
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 OUTCOMES = {"PASS": "#009E73", "FAIL": "#D55E00", "UNDECIDED": "#7A7A7A"}
-MARKS = {"PASS": "✓ pass", "FAIL": "✗ fail", "UNDECIDED": "? undecided"}
 MOST = 12.0
 """Standard errors beyond which a distance is drawn at the edge."""
 
@@ -80,7 +80,7 @@ def claims_plot(verdict: VerdictFacts) -> bytes | None:
 
 def claims_table(verdict: VerdictFacts) -> str:
     """The claims as a Markdown table that a metadata table shows inline."""
-    rows = [[claim.name, MARKS[claim.outcome], _short(claim), f"{claim.sign} {claim.limit:g}"] for claim in verdict.claims]
+    rows = [[claim.name, marked(claim), _short(claim), f"{claim.sign} {claim.limit:g}"] for claim in verdict.claims]
     return table(["claim", "result", "found, bound", "limit"], rows)
 
 

@@ -8,19 +8,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ml_assets.core.lineage.differences import declared
+from ml_assets.core.gates.results import result_in_words
 from ml_assets.core.lineage.facts import EvaluationFacts, ModelFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.verdict_facts import VerdictFacts
-from ml_assets.core.markdown import code, prose, table, text
+from ml_assets.core.markdown import code, in_full, prose, table, text
 from ml_assets.core.release.approvals import Override
+from ml_assets.core.release.card_changes import changes
 from ml_assets.spec.product import Product
 
 MOST_ROWS = 40
 SHOWN_DIGITS = 16
 FEW_UNITS = 30
-COMPARED = ("model", "evaluation", "features")
-"""The stages whose recipes say what is new since the champion."""
 
 DOES_NOT_PROMISE = (
     "An ACCEPT speaks of days, rows and slices like those tested, and of the metrics that the gates name. It promises nothing "
@@ -54,7 +53,8 @@ class About:
 
 def card(product: Product, about: About) -> str:
     """The card as Markdown."""
-    verdict = EvaluationFacts.of(about.manifests["evaluation"]).verdict
+    facts = EvaluationFacts.of(about.manifests["evaluation"])
+    verdict = facts.verdict
     parts = [
         f"# {text(product.name)} {text(about.release)}",
         _purpose(product),
@@ -65,9 +65,9 @@ def card(product: Product, about: About) -> str:
         "## Measured on the test window",
         about.measured.strip(),
         "## Verdict",
-        *_verdict(verdict, about.override),
+        *_verdict(facts, about.override),
         "## New since the champion",
-        "\n".join(f"- {line}" for line in _changes(about)),
+        "\n".join(f"- {in_full(line)}" for line in changes(about.manifests, about.champion)),
         "## Limits",
         "\n".join(f"- {line}" for line in _limits(verdict, about.used)),
     ]
@@ -107,50 +107,23 @@ def _parameters(product: Product, about: About) -> str:
     return f"{fingerprint}\n\n{table(['parameter', 'value'], rows)}"
 
 
-def _verdict(verdict: VerdictFacts, override: Override | None) -> Iterator[str]:
+def _verdict(facts: EvaluationFacts, override: Override | None) -> Iterator[str]:
+    verdict = facts.verdict
     yield f"**{verdict.decision}** on {verdict.units:,} units ({text(verdict.unit)}), {verdict.rows:,} rows."
+    if facts.kept_since:
+        since, windows = text(facts.kept_since), text(f"{facts.tested[0]} to {facts.tested[-1]}")
+        yield f"This is the candidate of {since}, which was kept, and asked again on the windows {windows} pooled."
     if override is not None:
         reasons = "; ".join(text(reason) for reason in override.reasons)
         yield f"**Overridden by {text(override.by)}**: {text(override.reason)}. Passed over: {reasons}."
     if verdict.claims:
-        rows = [[code(c.name), c.kind, code(c.text), c.outcome, prose(c.message)] for c in verdict.claims]
-        yield table(["claim", "kind", "says", "outcome", "found"], rows)
+        rows = [[code(c.name), c.kind, code(c.text), result_in_words(c), in_full(c.message)] for c in verdict.claims]
+        yield table(["claim", "kind", "says", "result", "found"], rows)
     else:
         yield "; ".join(text(reason) for reason in verdict.reasons)
     if verdict.decision == "ACCEPT":
         yield f"What it promises: {prose(verdict.guarantee)}"
     yield f"What it does not: {DOES_NOT_PROMISE}"
-
-
-def _changes(about: About) -> Iterator[str]:
-    """The differences between the candidate's recipes and the champion's, and the data that came and went."""
-    if about.champion is None:
-        yield "There is no champion: this is a first release."
-        return
-    then, now = (set(_inputs(manifests["model"])) for manifests in (about.champion, about.manifests))
-    before, after = (dict(_inputs(manifests["model"])) for manifests in (about.champion, about.manifests))
-    both = before.keys() & after.keys()
-    redone = sorted(key for key in both if before[key] != after[key])
-    for title, keys in (
-        ("trained on as well", sorted(after.keys() - before.keys())),
-        ("trained on no more", sorted(before.keys() - after.keys())),
-        ("trained on with other content", redone),
-    ):
-        if keys:
-            yield f"{title}: {text(', '.join(keys))}"
-    causes = [
-        f"{stage}: {text(cause.message)}"
-        for stage in COMPARED
-        for cause in declared(about.champion[stage].recipe, about.manifests[stage].recipe)
-        if cause.kind != "data"
-    ]
-    yield from causes
-    if then == now and not causes:
-        yield "Nothing that is declared: the same data, parameters, code and libraries."
-
-
-def _inputs(model: Manifest) -> list[tuple[str, str]]:
-    return [(source.partition, source.data_version) for source in model.recipe.inputs]
 
 
 def _limits(verdict: VerdictFacts, used: Sequence[Used]) -> Iterator[str]:

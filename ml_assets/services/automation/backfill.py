@@ -46,7 +46,7 @@ def backfill(lineage: Lineage, landing: Landing, product: Product, first: str, l
     keys = calendar.keys(calendar.require(first), calendar.require_finished(last or newest, utc_now()))
     there = {*landing.delivered(product), *lineage.ledger.partitions(product.name, "raw")}
     if not any(key in there for key in keys):
-        where = landing.root / product.name
+        where = landing.place(product)
         raise NothingInRange(f"{product.name}: nothing from {first} to {last or newest} is delivered; the files go to {where}")
     current = up_to_date(lineage, landing, product, cache=cache)
     return Backfill(

@@ -12,6 +12,8 @@ from ml_assets.core.lineage.planning import Item
 from ml_assets.core.notices import Notice, worst_first
 from ml_assets.services.automation.causes import causes
 from ml_assets.services.automation.outbox import LASTING
+from ml_assets.services.judging.gate_standards import gate_breaches
+from ml_assets.services.judging.kept_words import kept_next
 from ml_assets.services.next_window import next_window
 from ml_assets.services.planning.plan import make_plan, tell
 from ml_assets.spec.product import Product
@@ -28,7 +30,8 @@ MOST_CAUSES = 3
 @dataclass(frozen=True)
 class OnCall:
     """`serves`, `newest`, `stale`: in words, empty where there is nothing to say; `troubles`: what goes on until somebody acts;
-    `commands`: what to do next, most urgent first."""
+    `commands`: what to do next, most urgent first; `kept`: the candidate that is kept; `gates`: what the history says against the
+    gates."""
 
     serves: str
     newest: str
@@ -37,6 +40,8 @@ class OnCall:
     troubles: Sequence[Notice]
     stale: str
     commands: Sequence[str]
+    kept: str = ""
+    gates: Sequence[str] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""
@@ -47,7 +52,9 @@ class OnCall:
         """The screen, one fact a line with its name before it."""
         rows = [("serves", self.serves or "no release serves in production")]
         rows += [("newest", self.newest or "no partition was read yet")]
-        rows += [(name, text) for name, text in (("waits for", self.waits_for), ("frozen", self.frozen)) if text]
+        texts = (("waits for", self.waits_for), ("kept", self.kept), ("frozen", self.frozen))
+        rows += [(name, text) for name, text in texts if text]
+        rows += [("gates", breach) for breach in self.gates]
         rows += [("trouble", f"{notice.subject}: {notice.why}") for notice in self.troubles] or [("trouble", "none")]
         rows += [("stale", self.stale or "nothing")]
         rows += [("next", command) for command in self.commands]
@@ -72,6 +79,8 @@ def on_call(lineage: Lineage, landing: Landing, settings: Settings, product: Pro
         troubles=troubles,
         stale=_stale(lineage, product, items),
         commands=list(dict.fromkeys(commands)),
+        kept=kept_next(lineage, product),
+        gates=gate_breaches(lineage, product),
     )
 
 

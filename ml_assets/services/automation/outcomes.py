@@ -58,8 +58,9 @@ def decided(shown: Mapping[str, Mapping[str, str]], failed_checks: Sequence[str]
     pass, and by what a candidate lacks."""
     evaluation = shown.get("evaluation", {})
     verdict, kept = evaluation.get("verdict", ""), evaluation.get("kept_candidate", "")
+    following = evaluation.get("kept_next", "")
     decision = shown.get("endpoint/production", {}).get("decision", "")
-    words = "; ".join(filter(None, [verdict, kept, decision]))
+    words = "; ".join(filter(None, [verdict, kept, following, decision]))
     if decision.startswith("promoted"):
         return Outcome("promoted", words)
     if verdict:

@@ -10,6 +10,7 @@ from ml_assets.core.lineage.facts import CountedFacts, EvaluationFacts, Metrics,
 from ml_assets.services.automation.on_call import OnCall
 from ml_assets.services.automation.policy import evidence_of
 from ml_assets.spec.product import Product
+from resources.ledger.replicas import replicas
 from resources.lineage import Lineage
 
 MOST_PARTITIONS = 120
@@ -48,7 +49,7 @@ def status_page(lineage: Lineage, product: Product, now: OnCall) -> str:
     return page(
         title=f"{product.name}: {product.title}",
         lead=f"As of {datetime.now(UTC):%Y-%m-%d %H:%M} UTC{older}. Written by `ml-assets status {product.name} --html`.",
-        facts=_facts(now),
+        facts=[*_facts(now), *_servers(lineage, product)],
         charts=_charts(product, partitions),
         rows=[_row(product, partition, promoted) for partition in reversed(partitions)],
         partitions=keys,
@@ -59,11 +60,23 @@ def status_page(lineage: Lineage, product: Product, now: OnCall) -> str:
 def _facts(now: OnCall) -> list[Fact]:
     facts = [Fact("serves", now.serves or "no release serves in production", "" if now.serves else "warning")]
     facts += [Fact("newest", now.newest or "no partition was read yet")]
-    facts += [Fact(name, text) for name, text in (("waits for", now.waits_for), ("frozen", now.frozen)) if text]
+    texts = (("waits for", now.waits_for), ("kept", now.kept), ("frozen", now.frozen))
+    facts += [Fact(name, text) for name, text in texts if text]
+    facts += [Fact("gates", breach, "warning") for breach in now.gates]
     facts += [Fact("trouble", f"{notice.subject}: {notice.why}", notice.severity) for notice in now.troubles]
     facts += [] if now.troubles else [Fact("trouble", "none", "good")]
     facts += [Fact("stale", now.stale or "nothing")]
     return facts + ([Fact("next", "", commands=now.commands)] if now.commands else [])
+
+
+def _servers(lineage: Lineage, product: Product) -> list[Fact]:
+    """What each server in production last reported."""
+    now = lineage.ledger.pointer(product.name, "production")
+    facts = []
+    for seen in replicas(lineage.ledger.engine, product.name):
+        is_well = not seen.is_silent and now is not None and seen.replica.bundle == now.body.bundle
+        facts.append(Fact("server", seen.sentence(), "good" if is_well else "warning"))
+    return facts
 
 
 def _charts(product: Product, partitions: list[Partition]) -> list[Chart]:

@@ -90,6 +90,7 @@ def _bundle(case: Case, role: str) -> str | None:
 
 
 def by_unit(case: Case, unit: str) -> Case:
-    """The case, judged by another unit."""
-    gates = case.product.gates.model_copy(update={"unit": unit})
+    """The case, judged by another unit, whatever that unit would let through: it is shown for comparison."""
+    exceptions = {**case.product.gates.exceptions, "unit": "judged for comparison"}
+    gates = case.product.gates.model_copy(update={"unit": unit, "exceptions": exceptions})
     return replace(case, product=case.product.model_copy(update={"gates": gates}))

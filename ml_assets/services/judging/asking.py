@@ -9,6 +9,7 @@ from ml_assets.core.lineage.facts import EvaluationFacts, ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest, Output
 from ml_assets.services.comparisons import Comparison, charge, was_charged
 from ml_assets.services.judging.kept_candidate import Kept, kept_candidate
+from ml_assets.services.judging.kept_words import asked_again, not_asked
 from ml_assets.spec.product import Product
 from resources.ledger.budget import Budget, Look, WindowRetired
 from resources.lineage import Lineage, Made
@@ -25,12 +26,14 @@ class AskedAgain:
     @property
     def message(self) -> str:
         """One line: which candidate, on which windows, with which verdict."""
-        windows = f"the windows {self.kept.comparison.keys[0]} to {self.kept.comparison.keys[-1]}"
         if self.evaluation is None:
-            return f"the candidate of {self.kept.since}, which is kept, was not asked on {windows}: {self.refusal}"
-        verdict = EvaluationFacts.of(self.evaluation).verdict
-        reasons = "; ".join([verdict.decision, *verdict.reasons])
-        return f"the candidate of {self.kept.since}, which is kept, asked again on {windows} pooled: {reasons}"
+            return not_asked(self.kept.since, self.kept.comparison.keys, self.refusal)
+        return asked_again(EvaluationFacts.of(self.evaluation))
+
+    @property
+    def is_let_through(self) -> bool:
+        """Whether the candidate that is kept was let through."""
+        return self.evaluation is not None and EvaluationFacts.of(self.evaluation).verdict.decision == "ACCEPT"
 
 
 def ask(

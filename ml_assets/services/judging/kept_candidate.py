@@ -38,20 +38,24 @@ class Kept:
 
 def kept_candidate(lineage: Lineage, product: Product, partition: str) -> Kept | None:
     """The candidate that is kept when this partition's own candidate has been asked; None where there is none."""
+    kept = (_against_what_serves(lineage, product, partition, asked) for asked in undecided(lineage, product, partition))
+    return next(filter(None, kept), None)
+
+
+def undecided(lineage: Lineage, product: Product, partition: str) -> Iterator[tuple[Manifest, ...]]:
+    """The evaluations of each candidate that the gates as they are now left undecided and that has windows left when this
+    partition is in, the one to be asked first before the others; of a candidate the newest first."""
     from ml_assets.core.gates.verdict import gate_digest
 
     pooled = product.gates.pooled
     if pooled is None:
-        return None
+        return
     gate, bad = gate_digest(product), recalls.derived(lineage.ledger, product.name)
     for evaluations in _by_candidate(lineage, product, partition, windows=pooled.windows):
         newest = EvaluationFacts.of(evaluations[0])
         is_undecided = newest.verdict.decision == "INCONCLUSIVE" and newest.verdict.gate == gate
-        if not is_undecided or bad.keys() & {evaluation.id for evaluation in evaluations}:
-            continue
-        if (kept := _against_what_serves(lineage, product, partition, evaluations)) is not None:
-            return kept
-    return None
+        if is_undecided and not bad.keys() & {evaluation.id for evaluation in evaluations}:
+            yield evaluations
 
 
 def kept_evaluation(lineage: Lineage, product: Product, partition: str) -> Manifest | None:
@@ -79,7 +83,7 @@ def _by_candidate(lineage: Lineage, product: Product, partition: str, *, windows
             asked.setdefault(EvaluationFacts.of(evaluation).candidate, []).append(evaluation)
     for evaluations in asked.values():
         own = EvaluationFacts.of(evaluations[-1])
-        if not own.kept_since and own.tested[0] in keys:  # else it has had its windows
+        if not own.kept_since and own.tested[-1] in keys:  # else it has had its windows
             yield tuple(evaluations)
 
 

@@ -1,7 +1,7 @@
 """Outcomes that are posted to the endpoint: held to the contract row by row, then delivered as files like any others."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from io import BytesIO
@@ -46,11 +46,12 @@ class Taken:
 
 @dataclass(frozen=True)
 class Inbox:
-    """Takes outcomes of a product. `log` is the folder of its predictions."""
+    """Takes outcomes of a product. `log` is the folder of its predictions; `refresh` brings it those of other machines."""
 
     product: Product
     landing: Landing
     log: Path
+    refresh: Callable[[], object] = lambda: None
 
     def take(self, rows: Sequence[Mapping[str, Any]], now: datetime | None = None) -> Taken:
         """Deliver the rows that keep the contract, one file a partition. Raises OutcomesNotTaken."""
@@ -59,6 +60,9 @@ class Inbox:
         labels = self._labels()
         named = [row[PREDICTION] for row in rows if isinstance(row.get(PREDICTION), str)]
         answered = find_requests(self.log, named)
+        if not answered.keys() >= set(named):  # another replica may have answered
+            self.refresh()
+            answered = find_requests(self.log, named)
         refused: dict[int, str] = {}
         placed: dict[str, list[tuple[int, dict[str, Any]]]] = {}
         for number, row in enumerate(rows):
@@ -72,7 +76,7 @@ class Inbox:
         for partition, numbered in sorted(placed.items()):
             kept = self._held(numbered, labels, refused)
             if kept.height:
-                files.append(put_outcomes(self.landing, self.product, partition, _file(kept, labels)).name)
+                files.append(Path(put_outcomes(self.landing, self.product, partition, _file(kept, labels))).name)
                 count += kept.height
         return Taken(count, tuple(files), dict(sorted(refused.items())))
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ml_assets.core.lineage.manifests import Input, Manifest
+from ml_assets.services.replicas.shared_logs import served_log
 from ml_assets.spec.product import Product
 from resources.ledger import recalls
 from resources.lineage import Lineage, Made
@@ -83,7 +84,8 @@ def _records(
 
     if batch is not None:
         yield BATCH, pl.read_parquet(io.BytesIO(lineage.snapshots.read(batch.snapshot, "predictions.parquet")))
-    yield ENDPOINT, read(settings.predictions(product.name)).filter(pl.col("environment") == "production")
+    log = read(served_log(settings, lineage.ledger, lineage.snapshots, product.name))
+    yield ENDPOINT, log.filter(pl.col("environment") == "production")
 
 
 def _replaced(lineage: Lineage, product: Product, bundle: str) -> Manifest | None:

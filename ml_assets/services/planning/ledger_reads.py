@@ -16,6 +16,7 @@ from ml_assets.spec.product import Product
 from resources.ledger import tables as schema
 from resources.ledger.ledger import Ledger
 from resources.store.blobs import Blobs, LocalBlobs
+from resources.store.remote_blobs import RemoteBlobs
 
 DeclaredKind = Literal["code", "config", "environment"]
 """All that decides a stage's output apart from its inputs."""
@@ -126,8 +127,18 @@ def _rows(connection: Connection, query: Select[Any]) -> Iterator[Any]:
     yield from cursor
 
 
-def stored(blobs: Blobs) -> list[str]:
-    """Every digest of the store, in order; of a local one the names alone, folder by folder."""
+def stored(blobs: Blobs, connection: Connection, product: Product) -> list[str]:
+    """Every digest of the store, in order; of a local one the names alone, folder by folder. A remote one is listed again where
+    the ledger names a snapshot that this machine has not seen in it: another machine may have made it, or it is lost."""
+    if isinstance(blobs, RemoteBlobs):
+        m = schema.manifests.c
+        named = {digest for (digest,) in _rows(connection, select(m.snapshot).where(m.product == product.name))}
+        if named <= {*(names := blobs.remembered())}:
+            return names
+        names = blobs.listed()
+        for digest in named.difference(names):
+            blobs.doubt(digest)
+        return names
     if not isinstance(blobs, LocalBlobs):
         return sorted(blobs.digests())
     folders = sorted(folder for folder in blobs.root.glob("??") if folder.is_dir())

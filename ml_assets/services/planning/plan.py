@@ -1,19 +1,21 @@
 """Gather what a plan looks at, in few queries: the current manifests, the declarations, the deliveries and the releases that
 serve."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 from ml_assets.core.digests import digest_json
 from ml_assets.core.lineage import stages
+from ml_assets.core.lineage.differences import differences, shown
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.planning import Cause, Definition, Item, Planner, Situation
 from ml_assets.core.outcomes.maturity import is_matured
 from ml_assets.core.release.serving_history import answered
+from ml_assets.services.build_snapshots import reopening_digests
+from ml_assets.services.folds import no_fold
 from ml_assets.services.planning import empty_plans
 from ml_assets.services.planning.ledger_reads import DeclaredKind, current_manifests, made_otherwise, production_moves, stored
 from ml_assets.services.planning.untrained_candidates import untrained
@@ -30,8 +32,6 @@ from resources.outcome_files import by_asset, outcome_digests
 DECLARED_KINDS: tuple[DeclaredKind, ...] = get_args(DeclaredKind)
 SHOWN = 6
 """Names of what changed that are listed for one cause."""
-LONGEST = 120
-"""Characters of a changed value that are shown."""
 
 
 def make_plan(lineage: Lineage, landing: Landing, product: Product, *, cache: Path) -> list[Item]:
@@ -63,7 +63,9 @@ def stale_before(lineage: Lineage, product: Product, stage: str) -> list[Item]:
     """The stale snapshots of the stages up to `stage`, by code, configuration, environment and recorded inputs: what is delivered
     and was not read yet, what was never made (a refused delivery blocks no later partition), and which release serves, are left
     aside."""
-    around = Surroundings(stored(lineage.snapshots.blobs), {}, {}, definitions(product), state="")
+    with lineage.ledger.engine.connect() as connection:
+        names = stored(lineage.snapshots.blobs, connection, product)
+    around = Surroundings(names, {}, {}, definitions(product), state="")
     items = Planner(product, situation(lineage.ledger, product, around), makes_missing=False).plan(until=stage)
     return [item for item in items if {cause.kind for cause in item.causes} != {"release"}]
 
@@ -75,8 +77,9 @@ def surroundings(lineage: Lineage, landing: Landing, product: Product, *, cache:
     reference = delivered.reference(landing, product, digests)
     outcomes = {key: by_asset(product, named) for key, named in outcome_digests(landing, product, digests).items()}
     digests.write()
-    names, declared = stored(lineage.snapshots.blobs), definitions(product)
+    declared = definitions(product)
     with ast_cache(cache / "code.json", stages.SOURCE), lineage.ledger.engine.connect() as connection:
+        names = stored(lineage.snapshots.blobs, connection, product)
         waits = [key for key in outcomes if not is_matured(product, key, datetime.now(UTC))]
         every = {**files, "": {"outcomes": outcomes, "immature": waits}} if outcomes else files
         state = empty_plans.state(connection, product, stored=names, delivered=every, reference=reference, definitions=declared)
@@ -106,6 +109,8 @@ def situation(ledger: Ledger, product: Product, around: Surroundings) -> Situati
         reference=around.reference,
         answered=answered(moves, sorted(known)),
         accepted=manifests.accepted,
+        foldless=frozenset(key for key in known if no_fold(ledger, product, key)),
+        reopened=reopening_digests(ledger, product),
         untrained={key: stage.as_planned for key, stage in refused.items()},
         recalled=recalls.recalled_partitions(ledger, product.name, around.delivered) if is_any else {},
         recalled_releases=recalled_bundles(ledger, product.name, "production") if is_any else frozenset(),
@@ -153,11 +158,11 @@ def declared_change(product: Product, then: Manifest, kind: DeclaredKind) -> str
         "environment": stages.environment(stage),
         "code": stages.stage_code_parts(product, stage),
     }[kind]
-    changes = list(_differences(then.recipe.details.get(kind, {}), now))
+    changes = list(differences(then.recipe.details.get(kind, {}), now))
     names = {"config": "product.yaml", "environment": "library", "code": f"code of {stage.name}"}
     if kind == "code":
         return f"{names['code']} changed: {_few([path for path, _, _ in changes], ', ') or 'its files'}"
-    message = _few([f"{path} {_shown(old)} -> {_shown(new)}" for path, old, new in changes], "; ")
+    message = _few([f"{path} {shown(old)} -> {shown(new)}" for path, old, new in changes], "; ")
     return f"{names[kind]}: {message or f'{kind} of {stage.name} changed'}"
 
 
@@ -167,23 +172,10 @@ def declared_otherwise(product: Product, manifest: Manifest) -> list[DeclaredKin
     return [kind for kind in DECLARED_KINDS if getattr(manifest.recipe, kind) != getattr(now, kind)]
 
 
-def _differences(old: Any, new: Any, path: str = "") -> Any:
-    if isinstance(old, Mapping) and isinstance(new, Mapping):
-        for name in sorted({*old, *new}):
-            yield from _differences(old.get(name), new.get(name), f"{path}.{name}" if path else name)
-    elif json.dumps(old, sort_keys=True, default=list) != json.dumps(new, sort_keys=True, default=list):
-        yield path, old, new
-
-
 def _few(words: Sequence[str], separator: str) -> str:
     """The first few of many; `ml-assets lineage --json` has all of them."""
     more = [f"and {len(words) - SHOWN} more"] if len(words) > SHOWN else []
     return separator.join([*words[:SHOWN], *more])
-
-
-def _shown(value: Any) -> str:
-    text = "nothing" if value is None else json.dumps(value, default=list)
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
 def _definition(product: Product, stage: stages.Stage) -> Definition:

@@ -13,7 +13,7 @@ from ml_assets.errors import MlAssetsError
 from ml_assets.services.supervision.part import Address, Part, answers
 from ml_assets.services.supervision.wellbeing import HEARTBEAT_SECONDS, silent_daemons
 from ml_assets.spec.product import Product
-from resources.dagster_instance import open_instance, workspace_file
+from resources.dagster_instance import DagsterStorageAway, open_instance, workspace_file
 from resources.settings import Settings
 
 HOST = "127.0.0.1"
@@ -26,23 +26,24 @@ class UnknownPart(MlAssetsError):
 
 @dataclass(frozen=True)
 class Ports:
-    """The ports of the parts, apart from endpoints, whose ports are in product.yaml."""
+    """The ports of the parts, apart from endpoints, whose ports are in product.yaml; the address that they listen on."""
 
     dagster: int = 3000
     mlflow: int = 5000
     health: int = 3001
+    host: str = HOST
 
     @property
     def health_address(self) -> Address:
         """The address of the health page."""
-        return Address(HOST, self.health, "--health-port")
+        return Address(self.host, self.health, "--health-port")
 
 
 def parts_of(settings: Settings, products: Iterable[Product], ports: Ports) -> list[Part]:
     """Every part of the home."""
     workspace = ("-w", str(workspace_file(settings)))
-    web, mlflow = Address(HOST, ports.dagster, "--dagster-port"), Address(HOST, ports.mlflow, "--mlflow-port")
-    webserver = (sys.executable, "-m", "dagster_webserver", *workspace, "--host", HOST, "--port", str(ports.dagster))
+    web, mlflow = Address(ports.host, ports.dagster, "--dagster-port"), Address(ports.host, ports.mlflow, "--mlflow-port")
+    webserver = (sys.executable, "-m", "dagster_webserver", *workspace, "--host", ports.host, "--port", str(ports.dagster))
     daemon = (sys.executable, "-m", "dagster._daemon", "run", *workspace)
     return [
         Part("daemon", daemon, _beats(settings), outlived=True),
@@ -69,8 +70,14 @@ def is_local(settings: Settings) -> bool:
 def environment(settings: Settings, mlflow_ui: str) -> dict[str, str]:
     """The environment of this process with the settings spelled out, so that every part has the same ones."""
     folders = os.pathsep.join(map(str, settings.products))
-    values = {"HOME": settings.home, "LANDING": settings.landing, "STORE": settings.store, "LEDGER": settings.ledger}
+    values = {
+        "HOME": settings.home,
+        "LANDING": settings.landing_url or settings.landing,
+        "STORE": settings.store,
+        "LEDGER": settings.ledger,
+    }
     values |= {"MLFLOW": settings.mlflow, "MLFLOW_UI": mlflow_ui, "PRODUCTS": folders}
+    values |= {"DAGSTER": settings.dagster_storage} if settings.dagster else {}
     spelled = {f"ML_ASSETS_{name}": str(value) for name, value in values.items()}
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     return {**QUIET, **inherited, "DAGSTER_HOME": str(settings.dagster_home), **spelled}
@@ -85,11 +92,14 @@ def _mlflow(settings: Settings, address: Address) -> Part:
 
 
 def _endpoint(settings: Settings, product: Product) -> Part:
-    """It starts with the first release that serves: its server needs the pointer file."""
+    """It starts with the first release that serves. Where other machines may promote it, the server starts at once and waits for
+    that itself: no pointer file is written here before."""
     spec, argv = product.endpoint, (sys.executable, "-m", "ml_assets", "serve", product.name)
     address = Address(spec.host, spec.port, f"endpoint.port of {product.folder / 'product.yaml'}")
     pointer = settings.pointer(product.name, "production")
-    return Part(f"endpoint:{product.name}", argv, answers(f"{address.url}/version"), address, needs=pointer)
+    is_alone = settings.ledger == f"sqlite:///{settings.home / 'ledger.db'}"
+    works = answers(f"{address.url}/{'version' if is_alone else 'livez'}")
+    return Part(f"endpoint:{product.name}", argv, works, address, needs=pointer if is_alone else None)
 
 
 def _beats(settings: Settings) -> Callable[[float], bool]:
@@ -101,7 +111,7 @@ def _beats(settings: Settings) -> Callable[[float], bool]:
     def works(since: float) -> bool:
         try:
             return not silent_daemons(opened(), max(since, time.time() - HEARTBEAT_SECONDS))
-        except (DagsterError, SQLAlchemyError):  # the storage is away, which `silent` tells
+        except (DagsterError, SQLAlchemyError, DagsterStorageAway):  # the storage is away, which `silent` tells
             return False
 
     return works

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from ml_assets.core.notices import Event, Notice, Severity, cause_id
 from ml_assets.errors import MlAssetsError
-from resources.dagster_instance import open_instance
+from resources.dagster_instance import DagsterStorageAway, open_instance
 from resources.ledger import head_checkpoint
 from resources.ledger.database import open_read_only
 from resources.settings import Settings, local_folder
@@ -45,7 +45,7 @@ def silent(settings: Settings, now: datetime) -> list[Notice]:
     try:
         with open_instance(settings) as instance:
             return [*_daemon(instance, now), *_sensors(instance, now)] if instance.get_daemon_heartbeats() else []
-    except (DagsterError, SQLAlchemyError) as error:
+    except (DagsterError, SQLAlchemyError, DagsterStorageAway) as error:
         title = "Dagster's storage does not answer"
         return [_notice("unwell", "error", now, "dagster", title=title, why=_reason(error), command="ml-assets up")]
 

@@ -9,7 +9,8 @@ from ml_assets.services.verify.ledger import LedgerCheck
 from ml_assets.services.verify.pointers import PointerCheck
 from ml_assets.services.verify.store import StoreCheck
 from resources.settings import Settings
-from resources.store.blobs import LocalBlobs, open_blobs
+from resources.store.blobs import LocalBlobs
+from resources.store.remote_blobs import open_blobs
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,8 @@ class Verified:
 
 
 def verify(settings: Settings, *, tell: Progress = lambda _: None) -> Verified:
-    """Check the ledger, then the store and the pointer files against it. Caches are not asked: nothing trusts them."""
+    """Check the ledger, then the store and the pointer files against it. Caches are not asked. What is
+    missing or changed in the store is noted in this home's, so that the next run puts it back."""
     discrepancies = Discrepancies()
     with tempfile.TemporaryDirectory(prefix="ml-assets-verify-", ignore_cleanup_errors=True) as folder:
         ledger = LedgerCheck(settings.ledger, settings.home / "ledger.head", Path(folder), discrepancies, tell)
@@ -35,6 +37,10 @@ def verify(settings: Settings, *, tell: Progress = lambda _: None) -> Verified:
         upstream = settings.upstream_store
         below = open_blobs(upstream, cache=Path(folder) / "upstream") if upstream else None
         if not isinstance(blobs, LocalBlobs) or blobs.root.is_dir() or ledger.named:
-            counts["files"] = StoreCheck(blobs, below, ledger.named, discrepancies, tell).run()
+            check = StoreCheck(blobs, below, ledger.named, discrepancies, tell)
+            counts["files"] = check.run()
+            copies = open_blobs(settings.store, cache=settings.cache / "blobs")
+            for digest in check.damaged:  # else this machine would trust for a while that the store has it
+                copies.doubt(digest)
         counts["endpoints"] = PointerCheck(settings, ledger.moves, ledger.shadows, discrepancies).run()
     return Verified(counts, tuple(discrepancies.collected))

@@ -23,8 +23,9 @@ class LedgerBusy(MlAssetsError):
     """The ledger was written all the time while it was to be copied."""
 
 
-LATER = {"attempts": "attempt", "leases": ""}
-"""Tables that older code did not make, each with the kind of the entries that it is made from; a lease is in no entry."""
+LATER = {"attempts": "attempt", "leases": "", "replicas": "", "ledger_facts": ""}
+"""Tables that older code did not make, each with the kind of the entries that it is made from; most say something about now, and
+are in no entry."""
 
 
 def copy_database(path: Path, folder: Path) -> Path:

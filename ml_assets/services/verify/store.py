@@ -8,7 +8,10 @@ from pathlib import Path
 
 from ml_assets.core.digests import digest_file, sha256
 from ml_assets.services.verify.discrepancies import Discrepancies, Progress
-from resources.store.blobs import Above, Blobs, LocalBlobs, RemoteBlobs, is_readable
+from resources.store.blobs import Above, BlobMissing, Blobs, LocalBlobs, is_readable
+from resources.store.places import IDENTITY
+from resources.store.remote_blobs import RemoteBlobs
+from resources.store.served_logs import FOLDER
 from resources.store.temp_files import UNFINISHED
 
 NAME = re.compile(r"(?P<folder>[0-9a-f]{2})/(?P<digest>(?P=folder)[0-9a-f]{62})")
@@ -44,6 +47,8 @@ class StoreCheck:
         return count
 
     def _file(self, name: str, path: Path | None) -> None:
+        if name == IDENTITY or name.startswith(f"{FOLDER}/"):
+            return  # which store it is, and what servers logged: nothing in the ledger names them
         where = f"store {name}"
         match = NAME.fullmatch(name)
         if match is None:
@@ -63,6 +68,8 @@ class StoreCheck:
     def _difference(self, digest: str, path: Path | None) -> str:
         try:
             actual = _digest(self.blobs, digest, path)
+        except BlobMissing:
+            return "is listed, and cannot be read"
         except OSError as error:
             return f"cannot be read: {error.strerror or error}"
         return "" if actual == digest else f"was changed: its bytes now hash to {actual[:12]}"
@@ -110,7 +117,7 @@ def _files(blobs: Blobs) -> Iterator[tuple[str, Path | None]]:
                 yield path.relative_to(blobs.root).as_posix(), path
     elif isinstance(blobs, RemoteBlobs):
         root = blobs.root.strip("/")
-        for name in sorted(blobs.filesystem.find(blobs.root)):
+        for name in blobs.names():
             yield name.strip("/").removeprefix(root).strip("/"), None
 
 
@@ -119,5 +126,5 @@ def _digest(blobs: Blobs, digest: str, path: Path | None) -> str:
     if path is not None:
         return digest_file(path)
     if isinstance(blobs, RemoteBlobs):
-        return sha256(blobs.filesystem.cat_file(blobs.locate(digest)))
+        return sha256(blobs.read(digest))
     return digest_file(blobs.path(digest))

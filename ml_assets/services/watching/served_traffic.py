@@ -1,12 +1,14 @@
 """Features of served requests beside those that were delivered: whether clients ask what the model was trained on."""
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ml_assets.core.drift.verdict import Verdict
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.partitions import partitions_of
 from ml_assets.services.outcomes.served import release_of_bundle
+from ml_assets.services.replicas.shared_logs import served_log
 from ml_assets.services.watching.summaries import Summaries
 from ml_assets.spec.product import Product
 from resources.lineage import Lineage
@@ -36,7 +38,8 @@ def of_served(summaries: Summaries, settings: Settings, features: Manifest) -> V
     from ml_assets.services.watching.verdicts import of_others
 
     lineage, product = summaries.lineage, summaries.product
-    requests, bundle = _asked(product, settings, features.partition)
+    log = served_log(settings, lineage.ledger, lineage.snapshots, product.name)
+    requests, bundle = _asked(product, log, features.partition)
     release = release_of_bundle(lineage, product, bundle) if bundle else None
     if release is None or requests.is_empty():
         return None
@@ -44,13 +47,13 @@ def of_served(summaries: Summaries, settings: Settings, features: Manifest) -> V
     return of_others(summaries, features, count(own.drop(product.features.key)), rows=own.height)
 
 
-def _asked(product: Product, settings: Settings, partition: str) -> "tuple[pl.DataFrame, str]":
+def _asked(product: Product, folder: Path, partition: str) -> "tuple[pl.DataFrame, str]":
     """The requests about the partition's time, the last for each key, and the bundle that answered most of them."""
     import polars as pl
 
     from ml_assets.serving.log.reader import read
 
-    log = read(settings.predictions(product.name)).filter(pl.col("environment") == "production")
+    log = read(folder).filter(pl.col("environment") == "production")
     rows: dict[str, tuple[dict[str, Any], str]] = {}
     for text, bundle in log.select("request", "bundle").rows():
         request = json.loads(text)

@@ -54,6 +54,18 @@ def release(base_url: str) -> dict[str, Any]:
     return _call(base_url, "/version")
 
 
+def stranger(version: Mapping[str, Any], ledger: str | None) -> str:
+    """Say that a server, by its answer of `release`, belongs to another ledger than the one of this identity; empty if not, or if
+    one of the two is not known."""
+    other = (version.get("ledger") or {}).get("id")
+    if not other or not ledger or other == ledger:
+        return ""
+    return (
+        f"belongs to another home: it follows the ledger {other[:12]}, and serves {version['release']} of {version['product']}; "
+        f"this home's ledger is {ledger[:12]}. Stop that server, or give this one another port"
+    )
+
+
 def ready(base_url: str) -> dict[str, Any]:
     """Return the release that is ready to serve. Raises EndpointRefused with the reason when none is."""
     return _call(base_url, "/readyz")

@@ -10,6 +10,7 @@ from ml_assets.serving.http.admission import Admission
 from ml_assets.serving.http.api_keys import ApiKey
 from ml_assets.serving.http.batcher import Batcher
 from ml_assets.serving.http.body_io import ClientGone, Message, Receive, Reply, Request, Scope, Send, refused, send_reply
+from ml_assets.serving.http.followed import Followed
 from ml_assets.serving.http.operator_routes import RollBack, operator_routes
 from ml_assets.serving.http.outcomes_route import TakeOutcomes, outcomes_route
 from ml_assets.serving.http.peer_workers import Peers
@@ -80,6 +81,9 @@ def create_app(
     limits: Limits | None = None,
     keys: tuple[ApiKey, ...] = (),
     roll_back: RollBack | None = None,
+    break_glass: RollBack | None = None,
+    followed: Followed | None = None,
+    ship: Callable[[], object] | None = None,
     take_outcomes: TakeOutcomes | None = None,
     shadow_log: PredictionLog | None = None,
     peers: Peers | None = None,
@@ -89,9 +93,11 @@ def create_app(
 ) -> App:
     """Make the app of one endpoint.
 
-    `roll_back` moves its pointer to an earlier release; `take_outcomes` delivers posted outcomes; `shadow_log` takes the scores
-    of a shadow; `peers` are the other workers of the same server. A batch has at most `batch_rows` rows, or one request. Requests
-    are refused beyond `most_waiting_rows` waiting rows, and beyond `most_per_client` of one client under way.
+    `followed` says what has to serve, and is told what does; `ship` sends what was logged to the other machines. `roll_back`
+    moves the endpoint to an earlier release; `break_glass` does so on this machine alone, while the ledger is away;
+    `take_outcomes` delivers posted outcomes; `shadow_log` takes the scores of a shadow; `peers` are the other workers of the same
+    server. A batch has at most `batch_rows` rows, or one request. Requests are refused beyond `most_waiting_rows` waiting rows,
+    and beyond `most_per_client` of one client under way.
     """
     state = State(
         endpoint=endpoint,
@@ -100,8 +106,10 @@ def create_app(
         admission=Admission(keys, most_per_client, peers.own_key if peers else None),
         shadow=ShadowScorer(shadow_log) if shadow_log else None,
         peers=peers,
+        followed=followed,
+        ship=ship,
         make_batcher=lambda timed: Batcher(batch_rows=batch_rows, most_waiting_rows=most_waiting_rows, timed=timed),
     )
     predicting: dict[str, tuple[str, Handler]] = {"/predict": ("POST", PredictRoute(state).predict)}
-    moved = operator_routes(state, roll_back) | outcomes_route(state, take_outcomes)
+    moved = operator_routes(state, roll_back, break_glass) | outcomes_route(state, take_outcomes)
     return App(state, predicting | moved | status_routes(state))

@@ -23,9 +23,12 @@ class RollbackBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     to: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | None = None
     reason: Annotated[str, msgspec.Meta(min_length=1, max_length=1000)] = "rolled back over HTTP"
+    break_glass: bool = False
 
 
-def operator_routes(state: State, roll_back: RollBack | None) -> dict[str, tuple[str, Callable[[Request], Awaitable[Reply]]]]:
+def operator_routes(
+    state: State, roll_back: RollBack | None, break_glass: RollBack | None = None
+) -> dict[str, tuple[str, Callable[[Request], Awaitable[Reply]]]]:
     """Return the routes that move the endpoint, by path: method and handler."""
 
     async def reload(request: Request) -> Reply:
@@ -35,12 +38,13 @@ def operator_routes(state: State, roll_back: RollBack | None) -> dict[str, tuple
     async def rollback(request: Request) -> Reply:
         by = state.admission.admit(request, "admin")
         body = _decoded(await request.body(BODY_BYTES))
-        if roll_back is None:
+        move = break_glass if body.break_glass else roll_back
+        if move is None:
             raise BadRequest(
                 409, [Refusal(path="", message="this server has no ledger to record a rollback in")], reason="rollback"
             )
         try:
-            await asyncio.to_thread(roll_back, body.to, f"{by} over HTTP", body.reason)
+            await asyncio.to_thread(move, body.to, f"{by} over HTTP", body.reason)
         except MlAssetsError as error:
             raise BadRequest(409, [Refusal(path="", message=str(error))], reason="rollback") from error
         return await _swap(state, notifies_peers=True)
@@ -63,6 +67,6 @@ def _decoded(body: bytes) -> RollbackBody:
     try:
         return msgspec.json.decode(body, type=RollbackBody) if body else RollbackBody()
     except msgspec.ValidationError as error:
-        raise BadRequest(422, [refusal(str(error), lambda _: ["reason", "to"])]) from error
+        raise BadRequest(422, [refusal(str(error), lambda _: ["break_glass", "reason", "to"])]) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadRequest(400, [Refusal(path="", message=f"the body is not JSON: {error}")]) from error

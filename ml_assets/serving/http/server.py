@@ -15,7 +15,7 @@ from typing import Any
 
 import uvicorn
 
-from ml_assets.serving.http.listen_address import Place, announce
+from ml_assets.serving.http.listen_address import Place, announce, url_of
 from ml_assets.serving.http.uvicorn_protocol import PatientProtocol
 
 DRAIN_SECONDS = 0.5
@@ -35,11 +35,12 @@ def run(
     drain: Callable[[], None] = lambda: None,
     drain_seconds: float = DRAIN_SECONDS,
     client_seconds: float = CLIENT_SECONDS,
+    listening: Callable[[str], None] = lambda url: None,
 ) -> None:
     """Serve an ASGI app until SIGTERM, SIGINT or, with a ready file, the end of the parent process. Raises PortTaken.
 
     On a signal `drain` is called, which drops readiness; `drain_seconds` later the socket closes, and accepted requests are
-    answered.
+    answered. `listening` is called with the URL of the socket, before the app starts.
     """
     config = uvicorn.Config(
         app,
@@ -59,6 +60,7 @@ def run(
     atexit.register(gc.unfreeze)  # otherwise DuckDB reports the rest as a leak at exit, in about fifty lines of stderr
     sys.setswitchinterval(SWITCH_SECONDS)
     listeners = place.listeners()
+    listening(url_of(listeners[0]))
     server = _Server(config, drain=drain, drain_seconds=drain_seconds, client_seconds=client_seconds, ready_file=place.ready_file)
     server.run(sockets=listeners)
 

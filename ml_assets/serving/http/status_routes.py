@@ -32,7 +32,9 @@ def status_routes(state: State) -> dict[str, tuple[str, Callable[[Request], Awai
         if state.endpoint.is_draining:
             return as_json({"status": "stopping"}, status=503)
         trouble = {"instead_of": serving.instead_of} if serving.instead_of else {}
-        return as_json({"status": "ready", "release": serving.bundle.release, **trouble})
+        away = state.followed.link if state.followed and state.followed.link.away_since else None
+        cut_off = {"ledger": {"away_since": away.away_since, "why": away.why}} if away else {}
+        return as_json({"status": "ready", "release": serving.bundle.release, **trouble, **cut_off})
 
     async def get_version(request: Request) -> Reply:
         return as_json(version(state))
@@ -72,6 +74,8 @@ def version(state: State) -> dict[str, Any]:
         "model": {"engine": engines.scorer.engine, "why_not_compiled": engines.why_not_scorer},
         "instead_of": serving.instead_of,
         "shadow_trouble": endpoint.shadow_trouble or None,
+        "refused": endpoint.refusal or None,
+        "ledger": msgspec.to_builtins(state.followed.link) if state.followed else None,
         "kept_in_memory": endpoint.previous.bundle.release if endpoint.previous else None,
     }
 
@@ -86,8 +90,12 @@ def metrics_text(state: State) -> str:
         "predictions_logged": state.log.written,
         "predictions_not_logged": state.log.lost,
         "prediction_log_compactions_failed": state.log.compactions_failed,
+        "prediction_log_shipments_failed": state.failed_shipments,
     }
     gauges: dict[str, float] = {"waiting_rows": state.batcher.waiting_rows}
+    if state.followed is not None:
+        link = state.followed.link
+        gauges |= {"ledger_away": float(link.away_since is not None), "break_glass": float(link.break_glass is not None)}
     if serving is None:
         return render(state.metrics.families(release=None, counters=counters, gauges=gauges))
     engines = serving.bundle.engines

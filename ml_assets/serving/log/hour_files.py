@@ -20,6 +20,7 @@ from resources.store.temp_files import clear_folder, unfinished_folder
 
 MOST_COMPACTED_BYTES = 32 * 1024 * 1024
 """The most that one compaction reads: about a million records, whose ids are in memory. A larger hour stays several files."""
+OTHERS = "others"
 NICENESS = 19
 RECENT_DAYS = 3
 
@@ -40,20 +41,36 @@ def hour_folder(folder: Path, id: str) -> Path:
     return folder_of(folder, hour_number(id))
 
 
-def hours(folder: Path) -> list[Path]:
-    """Return the folders of all hours with predictions, oldest first."""
+def own_hours(folder: Path) -> list[Path]:
+    """Return the folders of all hours with predictions of this home, oldest first."""
     return sorted(folder.glob("????-??-??/??"))
+
+
+def hours_of_others(folder: Path) -> Path:
+    """Return the folder of what other machines logged: days and hours as in the own one."""
+    return folder / OTHERS
+
+
+def hours(folder: Path) -> list[Path]:
+    """Return the folders of all hours with predictions, oldest first; one that only others have may not exist here."""
+    others = (hour.relative_to(hours_of_others(folder)) for hour in own_hours(hours_of_others(folder)))
+    return sorted({*own_hours(folder), *(folder / hour for hour in others)})
 
 
 def due_hours(folder: Path, *, before: int) -> list[Path]:
     """Return the hours of the last days that are several files, before this one (numbered as by `hour_number`)."""
     end = folder_of(folder, before)
     days = sorted(folder.glob("????-??-??"))[-RECENT_DAYS:]
-    return [hour for day in days for hour in sorted(day.glob("??")) if hour < end and len(files(hour)) > 1]
+    return [hour for day in days for hour in sorted(day.glob("??")) if hour < end and len(own_files(hour)) > 1]
 
 
 def files(hour: Path) -> list[Path]:
-    """Return the files of one hour, which together have every record, oldest first.
+    """Return the files of one hour, of this home and of others, which together have every record."""
+    return own_files(hour) + own_files(hour.parents[1] / OTHERS / hour.parent.name / hour.name)
+
+
+def own_files(hour: Path) -> list[Path]:
+    """Return the files of one hour that this home wrote, oldest first.
 
     Listing a folder isn't atomic: during a compaction one listing may miss both a file and the one that replaces it. What the
     first listing misses was removed before the second begins, which therefore finds the replacement.
@@ -90,7 +107,7 @@ def _compact(hour: Path) -> bool:
     sources = _smallest(hour)
     if len(sources) < 2:
         return False
-    put(hour, _joined(sources, hour))
+    put(hour, joined(sources, hour))
     for path in sources:
         path.unlink()
     return True
@@ -98,12 +115,12 @@ def _compact(hour: Path) -> bool:
 
 def _smallest(hour: Path) -> list[Path]:
     """The smallest files, as many as one compaction may read, oldest first."""
-    sizes = sorted((path.stat().st_size, path) for path in files(hour))
+    sizes = sorted((path.stat().st_size, path) for path in own_files(hour))
     totals = accumulate(size for size, _ in sizes)
     return sorted(path for (_, path), total in zip(sizes, totals, strict=True) if total <= MOST_COMPACTED_BYTES)
 
 
-def _joined(sources: list[Path], hour: Path) -> bytes:
+def joined(sources: list[Path], hour: Path) -> bytes:
     """The records of several files as one, each once. Only where one repeats are all in memory."""
     with connect() as connection, unfinished_folder(hour) as scratch:
         connection.execute("SET threads = 1")  # the other cores are for the requests

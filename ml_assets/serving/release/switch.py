@@ -47,6 +47,10 @@ class Endpoint:
         self.previous: Serving | None = None
         self.shadow_trouble = ""
         """The reason why the candidate that the pointer names isn't loaded."""
+        self.refusal = ""
+        """The reason why the release that the pointer named last doesn't serve."""
+        self.named: Pointer | None = None
+        """What the pointer named when it last took effect."""
         self.is_draining = False
         self.trouble = "no bundle is loaded yet"
         self._pointer = pointer
@@ -74,7 +78,7 @@ class Endpoint:
             self.serving = replace(following, candidate=now.candidate if now and _stays(now.candidate, pointer) else None)
             if is_swapped:
                 self.previous = replace(now, candidate=None) if now else None
-            champion = self.serving
+            champion, self.named = self.serving, pointer
         self._load_candidate(champion)
         if not is_swapped:
             return False

@@ -1,0 +1,102 @@
+"""What servers on other machines logged, by way of the store that they share: outcomes, drift and recalls see all of it.
+
+A server ships its own files, and whoever reads the log fetches those of others first. Shipping twice does no harm: a prediction
+is known by its id, and the reader counts each once. Where the store is the home's own, nobody else has one, and nothing is done.
+"""
+
+import fcntl
+import hashlib
+import os
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from ml_assets.serving.log.hour_files import hours_of_others, joined, own_files, own_hours
+from resources.ledger.ledger import Ledger
+from resources.ledger.replicas import KEPT_SECONDS, replicas
+from resources.settings import Settings
+from resources.store.blobs import make_folder, write_atomically
+from resources.store.served_logs import ServedLogs, served_logs
+from resources.store.snapshots import Snapshots
+
+SHIPPED, FETCHED = ".shipped", ".fetched"
+ENVIRONMENTS = ("production", "staging")
+NEWEST_HOURS = 72
+
+
+@dataclass(frozen=True)
+class SharedLog:
+    """A log of this home (`folder`), the place that all machines share, and the name of this home there."""
+
+    name: str
+    folder: Path
+    place: ServedLogs
+    owner: str
+
+    def ship(self) -> int:
+        """Put what was logged here since the last time into the store; return the number of files. Raises OSError, and what the
+        store's driver raises."""
+        make_folder(self.folder)
+        lock = os.open(self.folder, os.O_RDONLY)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the other workers of this server log into the same folder
+            return sum(map(self._ship, own_hours(self.folder)[-NEWEST_HOURS:]))
+        except BlockingIOError:
+            return 0
+        finally:
+            os.close(lock)
+
+    def fetch(self) -> int:
+        """Copy what others shipped next to the own log; return the number of files that are new."""
+        fetched = 0
+        for name in self.place.names(self.name):
+            target = hours_of_others(self.folder) / name.removeprefix(f"{self.name}/")
+            if not target.name.startswith(f"{self.owner}-") and not target.is_file():
+                write_atomically(target, self.place.read(name), mode=0o640)
+                fetched += 1
+        return fetched
+
+    def _ship(self, hour: Path) -> int:
+        """Ship the files of an hour that were not shipped yet, as one."""
+        note = hour / SHIPPED
+        shipped = set(note.read_text().split()) if note.is_file() else set()
+        files = [path for path in own_files(hour) if path.name not in shipped]
+        if not files:
+            return 0
+        import duckdb
+
+        try:
+            content = files[0].read_bytes() if len(files) == 1 else joined(files, hour)
+        except (OSError, duckdb.Error):
+            if all(path.exists() for path in files):
+                raise
+            return 0  # a compaction replaced them: the next time ships what it wrote
+        self.place.put(self.name, f"{hour.parent.name}/{hour.name}", owner=self.owner, content=content)
+        write_atomically(note, "\n".join(sorted({*shipped, *(path.name for path in files)})).encode())
+        return 1
+
+
+def shared_logs(settings: Settings, snapshots: Snapshots, product: str) -> list[SharedLog]:
+    """The logs of a product that machines share, of served predictions and of shadows; none where the store is the home's own."""
+    place = served_logs(snapshots.blobs)
+    if place is None or settings.store == (settings.home / "store").as_uri():
+        return []
+    owner = hashlib.sha256(f"{socket.gethostname()}:{settings.home}".encode()).hexdigest()[:8]
+    folders = {"predictions": settings.predictions(product), "shadow": settings.shadow_predictions(product)}
+    return [SharedLog(f"{kind}/{product}", folder, place, owner) for kind, folder in folders.items()]
+
+
+def served_log(settings: Settings, ledger: Ledger, snapshots: Snapshots, product: str) -> Path:
+    """The folder of the product's served predictions, with those of other machines as far as they were shipped.
+
+    The store is asked while servers report, and once after the last of them was forgotten: where nobody serves it isn't.
+    """
+    logs = shared_logs(settings, snapshots, product)
+    is_served = bool(logs) and any(replicas(ledger.engine, product, environment) for environment in ENVIRONMENTS)
+    for log in logs:
+        note = hours_of_others(log.folder) / FETCHED
+        if is_served or not note.is_file() or not 0 <= time.time() - note.stat().st_mtime < KEPT_SECONDS:
+            log.fetch()
+            write_atomically(note, b"")
+    return settings.predictions(product)
