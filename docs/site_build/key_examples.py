@@ -58,6 +58,7 @@ EXAMPLES: Mapping[str, str] = {
     "gates.on_inconclusive": "ask",
     "gates.approve": "person",
     "gates.four_eyes": "true",
+    "gates.exceptions": "{unit: each row is a customer of its own}",
     "endpoint.port": "8810",
     "endpoint.unknown_fields": "ignore",
     "endpoint.unknown_categories": "{carrier: refuse}",
