@@ -46,13 +46,14 @@ def quality_report(
     seed: int = 0,
     left_out: Sequence[str] = (),
 ) -> bytes:
-    """Evidently's page of a model's quality: `score` against `label` on both sides, which hold only rows with a label.
+    """Evidently's page of a model's quality: `score` against `label` on both sides, which hold only rows with a label. Of several
+    classes both are the names of one.
 
     At most `max_rows` rows of each side are drawn, the same for one seed; the heading says so, with what was `left_out` before.
     What Evidently cannot draw is named instead: a report informs, it fails nothing. Raises ReportError when a column is absent or
     a side is empty.
     """
-    from evidently import BinaryClassification, DataDefinition, Regression
+    from evidently import BinaryClassification, DataDefinition, MulticlassClassification, Regression
     from evidently.presets import ClassificationPreset, RegressionPreset
 
     sides = [_sampled(side, [label, score], max_rows=max_rows, seed=seed) for side in (current, reference)]
@@ -61,6 +62,10 @@ def quality_report(
         classes = [BinaryClassification(target=label, prediction_probas=score, pos_label=1)]
         definition = DataDefinition(numerical_columns=[score], categorical_columns=[label], classification=classes)
         preset: Any = ClassificationPreset(probas_threshold=threshold)
+    elif task == "multiclass":
+        of_classes = [MulticlassClassification(target=label, prediction_labels=score)]
+        definition = DataDefinition(categorical_columns=[label, score], classification=of_classes)
+        preset = ClassificationPreset()
     else:
         definition = DataDefinition(numerical_columns=[label, score], regression=[Regression(target=label, prediction=score)])
         preset = RegressionPreset()

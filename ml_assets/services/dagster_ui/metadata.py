@@ -17,7 +17,7 @@ def pictures(measured: Mapping[str, Any]) -> dict[str, dg.MarkdownMetadataValue]
 
     drawn = {name: thumbnail(name, measured["curves"][name]) for name in PICTURES if name in measured["curves"]}
     counts = measured["confusion"].get("candidate")
-    shown = {**drawn, "confusion_matrix": confusion(counts) if counts else None}
+    shown = {**drawn, "confusion_matrix": confusion(counts, measured.get("classes", ())) if counts else None}
     return {name: dg.MetadataValue.md(text) for name, text in shown.items() if text}
 
 

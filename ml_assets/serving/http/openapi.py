@@ -8,13 +8,7 @@ from ml_assets.serving.release.bundle import Card
 from ml_assets.serving.requests.field import MOST_SHOWN, SHOWN, Field
 from ml_assets.serving.requests.parser import RequestDecoder
 
-_SCORES: dict[str, dict[str, Any]] = {
-    "binary": {
-        "probability": {"type": "number", "minimum": 0, "maximum": 1},
-        "decision": {"type": ["boolean", "null"]},
-    },
-    "regression": {"value": {"type": "number"}},
-}
+_PROBABILITY = {"type": "number", "minimum": 0, "maximum": 1}
 
 ROUTES = {
     "/": ("get", "This endpoint for a person: what serves, and an example request to try"),
@@ -77,10 +71,20 @@ def _plain_paths() -> dict[str, Any]:
 
 
 def _answer(card: Card) -> dict[str, Any]:
-    score = {"id": {"type": "string", "format": "uuid"}, **_SCORES[card.task]}
+    score = {"id": {"type": "string", "format": "uuid"}, **_scores(card)}
     prediction = {"type": "object", "properties": score, "required": list(score)}
     properties = {"release": {"type": "string"}, "predictions": {"type": "array", "items": prediction}}
     return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _scores(card: Card) -> dict[str, Any]:
+    """The fields of a prediction by the release's task."""
+    if classes := list(card.classes):
+        probabilities = {"type": "object", "properties": dict.fromkeys(classes, _PROBABILITY), "required": classes}
+        return {"class": {"type": "string", "enum": classes}, "probabilities": probabilities}
+    if card.task == "binary":
+        return {"probability": _PROBABILITY, "decision": {"type": ["boolean", "null"]}}
+    return {"value": {"type": "number"}}
 
 
 def _refusal() -> dict[str, Any]:

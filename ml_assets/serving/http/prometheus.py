@@ -107,7 +107,11 @@ class Metrics:
 def observed_families(observed: ObservedCounts, *, product: str, release: str) -> Iterator[Metric]:
     """Return the scores of the release that serves, to compare with its profile."""
     labels = {"product": product, "release": release}
-    yield _histogram("score", [(labels, observed.edges, observed.scores, None)])
+    if observed.classes:
+        by_class = zip(observed.classes, observed.scores, strict=True)
+        yield _family("counter", "decisions", [({**labels, "class": name}, count) for name, count in by_class])
+    else:
+        yield _histogram("score", [(labels, observed.edges, observed.scores, None)])
     yield _family("counter", "unknown_categories", [({**labels, "feature": name}, n) for name, n in observed.unknown.items()])
     if (psi := observed.psi) is not None:
         yield _family("gauge", "score_psi", [(labels, psi)])
