@@ -26,6 +26,7 @@ EXAMPLES: Mapping[str, str] = {
     "features.time": "scheduled_at",
     "features.label": "is_late",
     "features.positive": "sun",
+    "features.classes": "[bus, car, train]",
     "keys.across_partitions": "refuse",
     "labels.matures": "30d",
     "labels.absent": "negative",
