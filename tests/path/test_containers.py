@@ -30,7 +30,7 @@ from tests.support.postgres import new_database, postgres
 from tests.support.shared import link_parsed_projects
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1500)]
-SECONDS = 400
+SECONDS = 900
 INSIDE = {"3000", "3001", "5000", "8810"}
 """The ports that containers use, one address each: here they share one."""
 RUNS = "query { runsOrError { ... on Runs { results { id status jobName } } } }"
