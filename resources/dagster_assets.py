@@ -62,6 +62,8 @@ def declared_deps(product: Product, stage: str) -> list[dg.AssetDep]:
     that is read to its last."""
     spans: dict[str, list[Span]] = {}
     for read in declared_reads(product, stage):
+        if read.stage == stage:  # earlier deliveries of a static table: Dagster has no mapping for them
+            continue
         spans.setdefault(read.stage, []).append(read.span(product))
     return [_dep(product, stage, [span for span in read if span[0] <= span[1]]) for stage, read in spans.items()]
 
@@ -84,6 +86,27 @@ def unfinished_apis() -> Iterator[None]:
         yield
 
 
+PAGES: Mapping[str, str] = {
+    "features": "recipes.md",
+    "model": "product.md",
+    "evaluation": "gates.md",
+    "report": "gates.md",
+    "tracking": "serving.md",
+    "release": "operations.md",
+    "endpoint": "serving.md",
+    "predictions": "serving.md",
+    "monitoring": "monitoring.md",
+    "outcomes": "monitoring.md",
+    "realised": "monitoring.md",
+}
+"""The page of the documentation about a stage; that of all stages for those that are not here."""
+
+
+def page_of(stage: str) -> str:
+    """The page about a stage, below docs/."""
+    return PAGES.get(stage.partition("/")[0], "concepts.md")
+
+
 class Declaration(TypedDict):
     """The part of an asset's definition that follows from the product and the stage."""
 
@@ -102,7 +125,7 @@ def declaration(product: Product, stage: str, description: str, *, kinds: set[st
     return {
         "key": asset_key(product, stage),
         "deps": [dg.AssetDep(asset_key(product, after))] if after else declared_deps(product, stage),
-        "description": description,
+        "description": f"{description} Documentation: `docs/{page_of(stage)}`.",
         "group_name": product.name,
         "kinds": kinds,
         "partitions_def": partitions_def(product) if is_partitioned else None,

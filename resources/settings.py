@@ -71,6 +71,7 @@ class Settings:
     landing_url: str = ""
     dagster: str = field(default="", repr=False)
     team_dagster: Path | None = None
+    advertise: str = ""
 
     @property
     def dagster_home(self) -> Path:
@@ -192,6 +193,7 @@ def settings(environ: Mapping[str, str] | None = None) -> Settings:
         landing_url=landing_url,
         dagster=_dagster_database(env.get("ML_ASSETS_DAGSTER") or ""),
         team_dagster=_team_dagster(env, home),
+        advertise=env.get("ML_ASSETS_ADVERTISE") or "",
     )
 
 

@@ -10,9 +10,10 @@ import polars as pl
 from ml_assets.core.evaluation.coverage import lacking
 from ml_assets.core.evaluation.snapshot import columns_of, judge_candidate, levels_of, output
 from ml_assets.core.gates.history import history
-from ml_assets.core.gates.panel import as_levels
+from ml_assets.core.gates.panel import as_levels, is_about_means
 from ml_assets.core.gates.too_good import earlier_gains
 from ml_assets.core.gates.unknown_rows import UnknownRows
+from ml_assets.core.lineage.facts import FeaturesFacts
 from ml_assets.core.lineage.handles import Handle
 from ml_assets.core.lineage.manifests import Output
 from ml_assets.core.lineage.verdict_facts import VerdictFacts
@@ -22,7 +23,7 @@ from ml_assets.core.model.scoring import load_model, score_frame
 from ml_assets.core.model.seen_keys import unseen
 from ml_assets.core.model.split import tested_on, trained_on
 from ml_assets.core.model.training import labelled
-from ml_assets.core.release.offline_bundle import NotComputable, own_scores
+from ml_assets.core.release.offline_bundle import NotComputable, scores_of_classes
 from ml_assets.spec.product import Product
 
 if TYPE_CHECKING:
@@ -80,8 +81,10 @@ def build(inputs: ComparisonInputs, product: Product, partition: str) -> Output:
 
 
 def unknown_rows(inputs: ComparisonInputs, product: Product) -> UnknownRows | None:
-    """The rows of the test window whose label is not known, scored by each model; None where there is none, or a release
-    cannot score them."""
+    """The rows of the test window whose label is not known, scored by each model; None where there is none, no claim is about a
+    mean, or a release cannot score them."""
+    if not any(is_about_means(claim.form) for claim in product.gates.claims):
+        return None
     rows = window_rows(inputs.tested, inputs.before, product)
     rows = rows.filter(pl.col(product.features.label).is_null())
     if rows.is_empty():
@@ -96,11 +99,25 @@ def unknown_rows(inputs: ComparisonInputs, product: Product) -> UnknownRows | No
 
 
 def outcomes_lacking(inputs: ComparisonInputs, product: Product) -> str:
-    """The reason why too few outcomes of the test window are known to judge on; empty if enough are. Of windows that are pooled,
-    each has to have enough: a whole one must not make up for the days of storm that another lacks."""
+    """The reason why these rows let nothing through: too few outcomes of the test window are known to judge on, or they were
+    tested on before; empty if there is none. Of windows that are pooled, each has to have enough: a whole one must not make up
+    for the days of storm that another lacks."""
     usual = inputs.usual(product)
+    if reopened := [fold for handle in inputs.tested if (fold := _reopened(handle)) is not None]:
+        return f"fold {reopened[0]} was the test window of an earlier delivery, and a person reopened it: it proves nothing"
     found = [lacking(window_rows(window, inputs.before, product), usual, product=product) for window in _windows(inputs)]
-    return "; ".join(filter(None, found))
+    if not any(found):
+        return ""
+    again = f"`ml-assets run {product.name} --partition {inputs.tested[-1].partition}` asks again, as another look"
+    return f"{'; '.join(filter(None, found))}; deliver what is missing, and {again}"
+
+
+def _reopened(tested: Handle) -> int | None:
+    """The fold that a person had tested on again; None where the rows are unseen."""
+    if "fold" not in tested.manifest.facts:
+        return None
+    fold = FeaturesFacts.of(tested.manifest).fold
+    return fold.reopened if fold else None
 
 
 def pooled_windows(inputs: ComparisonInputs, product: Product) -> "Ints | None":
@@ -162,5 +179,6 @@ def _release_scores(inputs: ComparisonInputs, rows: pl.DataFrame, product: Produ
     requests = pl.concat([handle.frame("requests.parquet") for handle in inputs.tested], how="vertical_relaxed")
     own_requests = rows.select(key).join(requests, on=key, how="left", maintain_order="left")
     by_release = {handle.manifest.snapshot: handle for handle in inputs.releases.values()}
-    scores = {digest: own_scores(handle, own_requests) for digest, handle in by_release.items()}
+    classes = product.features.class_names
+    scores = {digest: scores_of_classes(handle, own_requests, classes) for digest, handle in by_release.items()}
     return {role: scores[handle.manifest.snapshot] for role, handle in inputs.releases.items()}

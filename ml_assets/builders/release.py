@@ -9,10 +9,11 @@ import polars as pl
 from ml_assets.core.lineage.facts import FeaturesFacts, ModelFacts
 from ml_assets.core.lineage.handles import Handle
 from ml_assets.core.lineage.manifests import Output
+from ml_assets.core.metrics.score_columns import of_columns
 from ml_assets.core.model.features import stacked
 from ml_assets.core.model.known_categories import known_values
 from ml_assets.core.model.scoring import load_model, score_frame
-from ml_assets.core.model.split import trained_on
+from ml_assets.core.model.split import rows_of, trained_on
 from ml_assets.core.release.bundle import Parts, files
 from ml_assets.core.release.card import About, card
 from ml_assets.spec.product import Product
@@ -45,7 +46,7 @@ def build(inputs: Released, product: Product, partition: str) -> Output:
         scores=score_frame(fitted, rows, about["features"]),
         trained=trained_on(stacked(inputs.trained, product=product), product, partition=partition),
         known=known(inputs.trained, product, product.endpoint.refused_categories),
-        tested_scores=inputs.evaluation.frame("scores.parquet")["candidate"].to_numpy(),
+        tested_scores=of_columns(inputs.evaluation.frame("scores.parquet"), "candidate", product.features.class_names),
         manifest=inputs.model.manifest,
         evaluation=inputs.evaluation.manifest,
         card=card(product, inputs.about),
@@ -62,7 +63,6 @@ def known(trained: Sequence[Handle], product: Product, columns: Sequence[str]) -
     """The values of these request columns in the training rows, by column."""
 
     def both(handle: Handle) -> tuple[pl.DataFrame, pl.DataFrame]:
-        features = handle.frame("features.parquet")
-        return trained_on(features, product, partition=handle.partition), handle.frame("requests.parquet")
+        return trained_on(rows_of(handle, product), product, partition=handle.partition), handle.frame("requests.parquet")
 
     return known_values(product, columns, (both(handle) for handle in trained))

@@ -14,9 +14,8 @@ def place_of(blobs: Blobs) -> str:
             return place_of(own)
         case LocalBlobs(root=root):
             return root.as_uri()
-        case RemoteBlobs(filesystem=filesystem, root=root):
-            protocol = filesystem.protocol
-            return f"{protocol if isinstance(protocol, str) else protocol[0]}://{root}"
+        case RemoteBlobs(root=root):
+            return f"{blobs.place.scheme}://{root}"
     raise TypeError(f"no place is known of {type(blobs).__name__}")
 
 

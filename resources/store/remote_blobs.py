@@ -115,7 +115,7 @@ class RemoteBlobs:
         would call everything in it lost."""
         for name in self.names():
             folder, _, digest = name.rpartition("/")
-            if folder.rpartition("/")[2] == digest[:2]:  # next to the blobs lie the logs of servers
+            if folder.rpartition("/")[2] == digest[:2]:  # next to the blobs lie the store's identity and the logs of servers
                 yield digest
 
     def names(self) -> list[str]:

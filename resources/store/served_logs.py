@@ -38,8 +38,9 @@ class ServedLogs:
                 yield from (path.relative_to(root / FOLDER).as_posix() for path in (root / FOLDER / log).glob("*/*/*.parquet"))
             case RemoteBlobs(filesystem=filesystem, root=root):
                 prefix = f"{root}/{FOLDER}/"
-                filesystem.invalidate_cache(f"{prefix}{log}")
-                yield from (name[name.index(prefix) + len(prefix) :] for name in filesystem.find(f"{prefix}{log}"))
+                filesystem.invalidate_cache()
+                listed = self.blobs.place.ask("listed", f"{prefix}{log}", lambda: filesystem.find(f"{prefix}{log}"))
+                yield from (name[name.index(prefix) + len(prefix) :] for name in listed)
 
     def read(self, name: str) -> bytes:
         """The bytes of a file. Raises BlobDamaged where they are not those that its name says."""

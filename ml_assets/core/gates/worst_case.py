@@ -10,7 +10,7 @@ from math import inf, isfinite
 
 import numpy as np
 
-from ml_assets.core.gates.panel import Panel
+from ml_assets.core.gates.panel import Panel, is_about_means
 from ml_assets.core.gates.unknown_rows import UnknownRows
 from ml_assets.core.metrics.arrays import Floats
 from ml_assets.spec.claim_grammar import ClaimForm, Measure
@@ -35,8 +35,7 @@ def worst_case(form: ClaimForm, panel: Panel) -> WorstCase | None:
     """The worst case of what a claim measures on these rows. None where every label is known, for what is not a mean over
     rows, and where a score is missing."""
     unknown = panel.unknown
-    is_asked = unknown is not None and unknown.rows > 0 and all(panel.is_mean(measure) for measure in form.measures)
-    if unknown is None or not is_asked or not form.models <= set(unknown.scores):
+    if unknown is None or unknown.rows == 0 or not is_about_means(form) or not form.models <= set(unknown.scores):
         return None
     known = panel.measured(tuple((weight, replace(m, column="", level="")) for weight, m in form.terms))
     least, most = _extremes(form, panel, unknown)
@@ -61,7 +60,10 @@ def worst_case_sentence(bounds: WorstCase | None, sign: str, limit: float) -> It
         (False, True): f"the estimate is {high} or less",
         (False, False): "nothing bounds the estimate",
     }[isfinite(bounds.low), isfinite(bounds.high)]
-    yield f"{rows}: whatever they are, {between}, {consequence} {sign} {limit:g}"
+    if bounds.low == bounds.high:
+        yield f"with the {rows}, which need none, the estimate is {low}"
+    else:
+        yield f"{rows}: whatever they are, {between}, {consequence} {sign} {limit:g}"
 
 
 def _extremes(form: ClaimForm, panel: Panel, unknown: UnknownRows) -> tuple[float, float]:
@@ -70,8 +72,9 @@ def _extremes(form: ClaimForm, panel: Panel, unknown: UnknownRows) -> tuple[floa
     def contributed(y: Floats) -> Floats:
         return np.asarray(sum(weight * _losses(measure, panel, unknown, y) for weight, measure in form.terms))
 
-    if panel.task == "binary":
-        values = np.stack([contributed(np.full(unknown.rows, label)) for label in (0.0, 1.0)])
+    if panel.task != "regression":
+        labels = range(panel.scores["candidate"].shape[1] if panel.task == "multiclass" else 2)
+        values = np.stack([contributed(np.full(unknown.rows, float(label))) for label in labels])
         return float(values.min(axis=0).sum()), float(values.max(axis=0).sum())
     # of a regression it is made of straight lines that bend where the label is one of the scores
     scores = np.stack([unknown.scores[model] for model in sorted(form.models)])
@@ -86,8 +89,7 @@ def _extremes(form: ClaimForm, panel: Panel, unknown: UnknownRows) -> tuple[floa
 def _losses(measure: Measure, panel: Panel, unknown: UnknownRows, y: Floats) -> Floats:
     """What each row contributes to a mean if it has these labels: (n,)."""
     if measure.kind == "disagreement":
-        assert panel.threshold is not None
-        one, other = (unknown.scores[model] >= panel.threshold for model in measure.models)
+        one, other = (panel.decided(unknown.scores[model]) for model in measure.models)
         return np.asarray(one != other, dtype=np.float64)
     losses = panel.metric_named(measure.metric).losses
     assert losses is not None
