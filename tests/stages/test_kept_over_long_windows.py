@@ -22,7 +22,7 @@ EDITS = (
 )
 """A margin that no window of this shop decides."""
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
