@@ -85,13 +85,15 @@ def _compare(lineage: Lineage, product: Product, release: Manifest, base_url: st
     """Ask a staging server, in its own process, for evenly spaced requests that it takes, and compare with the offline scores."""
     import numpy as np
 
+    from ml_assets.core.contract.row_rules import keeps
     from ml_assets.core.model.known_categories import evenly_spaced, recorded_known
     from ml_assets.core.release.bundle import as_requests
     from ml_assets.serving.client import http_client as client
 
     offline, requests = _offline(lineage, product, release)
     known = recorded_known(lineage.snapshots.read(release.snapshot, "request.json"))
-    chosen = evenly_spaced(product, requests, known=known, rows=product.endpoint.smoke_rows)
+    kept = keeps(product.contract.Request, requests)
+    chosen = evenly_spaced(product, requests, known=known, kept=kept, rows=product.endpoint.smoke_rows)
     answer = client.predict(base_url, as_requests(product, requests[chosen]), key="")
     score = "probability" if product.task == "binary" else "value"
     served = np.array([p[score] for p in answer["predictions"]])

@@ -62,6 +62,8 @@ def declared_deps(product: Product, stage: str) -> list[dg.AssetDep]:
     that is read to its last."""
     spans: dict[str, list[Span]] = {}
     for read in declared_reads(product, stage):
+        if read.stage == stage:  # earlier deliveries of a static table: Dagster has no mapping for them
+            continue
         spans.setdefault(read.stage, []).append(read.span(product))
     return [_dep(product, stage, [span for span in read if span[0] <= span[1]]) for stage, read in spans.items()]
 

@@ -13,6 +13,7 @@ from ml_assets.core.gates.history import history
 from ml_assets.core.gates.panel import as_levels, is_about_means
 from ml_assets.core.gates.too_good import earlier_gains
 from ml_assets.core.gates.unknown_rows import UnknownRows
+from ml_assets.core.lineage.facts import FeaturesFacts
 from ml_assets.core.lineage.handles import Handle
 from ml_assets.core.lineage.manifests import Output
 from ml_assets.core.lineage.verdict_facts import VerdictFacts
@@ -98,14 +99,25 @@ def unknown_rows(inputs: ComparisonInputs, product: Product) -> UnknownRows | No
 
 
 def outcomes_lacking(inputs: ComparisonInputs, product: Product) -> str:
-    """The reason why too few outcomes of the test window are known to judge on; empty if enough are. Of windows that are pooled,
+    """The reason why these rows let nothing through: too few outcomes of the test window are known to judge on, or they were
+    tested on before; empty if there is none. Of windows that are pooled,
     each has to have enough: a whole one must not make up for the days of storm that another lacks."""
     usual = inputs.usual(product)
+    if again := [fold for handle in inputs.tested if (fold := _reopened(handle)) is not None]:
+        return f"fold {again[0]} was the test window of an earlier delivery, and a person reopened it: it proves nothing"
     found = [lacking(window_rows(window, inputs.before, product), usual, product=product) for window in _windows(inputs)]
     if not any(found):
         return ""
     again = f"`ml-assets run {product.name} --partition {inputs.tested[-1].partition}` asks again, as another look"
     return f"{'; '.join(filter(None, found))}; deliver what is missing, and {again}"
+
+
+def _reopened(tested: Handle) -> int | None:
+    """The fold that a person had tested on again; None where the rows are unseen."""
+    if "fold" not in tested.manifest.facts:
+        return None
+    fold = FeaturesFacts.of(tested.manifest).fold
+    return fold.reopened if fold else None
 
 
 def pooled_windows(inputs: ComparisonInputs, product: Product) -> "Ints | None":

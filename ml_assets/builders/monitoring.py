@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from ml_assets.core.lineage.handles import Handle
 from ml_assets.core.lineage.manifests import Output
 from ml_assets.core.model.scoring import load_model, score_frame
-from ml_assets.core.model.split import unseen_labels
+from ml_assets.core.model.split import rows_of, unseen_labels
 from ml_assets.core.monitoring.snapshot import observe
 from ml_assets.core.release.offline_bundle import own_features
 from ml_assets.spec.product import Product
@@ -21,7 +21,7 @@ class Served:
 
 def build(inputs: Served, product: Product, partition: str) -> Output:
     """Drift, and realised metrics where outcomes are known."""
-    release, all_rows = inputs.release, inputs.features.frame("features.parquet")
+    release, all_rows = inputs.release, rows_of(inputs.features, product)
     rows = unseen_labels(all_rows, product, partition=partition, release=release.partition)
     about = release.json("bundle.json")
     own = own_features(release, inputs.features.frame("requests.parquet"), is_cast=False)

@@ -13,6 +13,7 @@ from ml_assets.core.frames import parquet_bytes
 from ml_assets.core.lineage.handles import File, Handle
 from ml_assets.core.lineage.manifests import Output
 from ml_assets.core.model.features import numeric_label
+from ml_assets.core.model.split import FOLDS
 from ml_assets.spec.labels import LabelsSpec
 from ml_assets.spec.product import Product
 
@@ -50,7 +51,8 @@ def build(inputs: Arrived, product: Product, partition: str) -> Output:
     labels = product.labels
     if labels is None or not labels.delivered:
         known = _known(rows, product)
-        return _output(rows, Came(known), requests, product)
+        folds = {FOLDS: inputs.features.read(FOLDS)} if FOLDS in inputs.features.members else {}
+        return _output(rows, Came(known, files=folds), requests, product)
     came, refused = _held_to_contract(inputs.files, rows, product, labels, partition)
     key, label = list(product.features.key), product.features.label
     labelled = rows.drop(label).join(came.select(*key, label), on=key, how="left", maintain_order="left")

@@ -12,7 +12,7 @@ from ml_assets.core.frames import parquet_bytes
 from ml_assets.core.lineage.facts import EvaluationFacts
 from ml_assets.core.lineage.handles import Handle
 from ml_assets.core.lineage.manifests import Output
-from ml_assets.core.model.split import unseen_labels
+from ml_assets.core.model.split import rows_of, unseen_labels
 from ml_assets.core.outcomes.promise import kept, promises
 from ml_assets.core.outcomes.realised import Line, Tested, line
 from ml_assets.core.outcomes.served import ROW, by_release
@@ -44,7 +44,7 @@ class Answered:
 
 def build(inputs: Answered, product: Product, partition: str) -> Output:
     """A line for each release and way of serving: rows, outcomes known, metrics, and what is estimated without labels."""
-    rows = inputs.outcomes.frame("features.parquet")
+    rows = rows_of(inputs.outcomes, product)
     lines: list[Line] = []
     for bundle, source, served in by_release(inputs.predictions):
         released = inputs.releases.get(bundle)

@@ -12,7 +12,7 @@ from ml_assets.core.lineage.manifests import Output
 from ml_assets.core.model.features import stacked
 from ml_assets.core.model.known_categories import known_values
 from ml_assets.core.model.scoring import load_model, score_frame
-from ml_assets.core.model.split import trained_on
+from ml_assets.core.model.split import rows_of, trained_on
 from ml_assets.core.release.bundle import Parts, files
 from ml_assets.core.release.card import About, card
 from ml_assets.spec.product import Product
@@ -62,7 +62,6 @@ def known(trained: Sequence[Handle], product: Product, columns: Sequence[str]) -
     """The values of these request columns in the training rows, by column."""
 
     def both(handle: Handle) -> tuple[pl.DataFrame, pl.DataFrame]:
-        features = handle.frame("features.parquet")
-        return trained_on(features, product, partition=handle.partition), handle.frame("requests.parquet")
+        return trained_on(rows_of(handle, product), product, partition=handle.partition), handle.frame("requests.parquet")
 
     return known_values(product, columns, (both(handle) for handle in trained))

@@ -42,6 +42,7 @@ COMMANDS = {
         "refuse": "Refuse a release that waits for a person, for good.",
         "override": "Release a model against its verdict, by a named person's decision.",
         "rollback": "Let an earlier release serve again.",
+        "reopen": "Test on the last fold of a static table again, by a person's decision.",
         "accept": "Accept a partition that looks implausible and is right, so that it is used for training.",
         "freeze": "Stop training and promotion of a product until a day.",
         "recall": "Declare a partition or release bad, and act on all that used it.",

@@ -7,11 +7,14 @@ from pathlib import Path
 
 from ml_assets.core.digests import sha256
 from ml_assets.core.lineage.handles import File
-from ml_assets.core.lineage.manifests import Input, Manifest
+from ml_assets.core.lineage.manifests import Input, Manifest, Output
+from ml_assets.core.lineage.reopenings import reopening_asset
 from ml_assets.errors import MlAssetsError
 from ml_assets.spec.product import Product
 from resources.dbt.build import Dbt
 from resources.landing import Landing, NotDelivered
+from resources.ledger.ledger import Ledger
+from resources.ledger.reopenings import reopened
 from resources.lineage import Lineage, Made
 from resources.outcome_files import by_asset, outcome_entries
 from resources.store.blobs import BlobDamaged
@@ -58,8 +61,26 @@ def make_features(lineage: Lineage, dbt: Dbt, product: Product, partition: str, 
     from ml_assets.builders.features import build
 
     inputs = lineage.reads(product, "features", partition)
-    recipe = lineage.recipe(product, "features", partition, [manifest.as_input() for manifest in inputs])
-    return lineage.make(recipe, lambda: build([*map(lineage.handle, inputs)], product, partition, dbt), run=run)
+    decided = reopening(lineage.ledger, product, partition)
+    recipe = lineage.recipe(product, "features", partition, [*(manifest.as_input() for manifest in inputs), *decided])
+
+    def built() -> Output:
+        return build([*map(lineage.handle, inputs)], product, partition, dbt, is_reopened=bool(decided))
+
+    return lineage.make(recipe, built, run=run)
+
+
+def reopening(ledger: Ledger, product: Product, partition: str) -> list[Input]:
+    """A person's decision to test this delivery on the last fold again, as what its features are made from; none without one."""
+    entry = reopening_digests(ledger, product).get(partition)
+    return [Input(reopening_asset(product.name), partition, entry)] if entry else []
+
+
+def reopening_digests(ledger: Ledger, product: Product) -> dict[str, str]:
+    """The hash of the ledger entry of such a decision, by delivery."""
+    if not product.partitions.is_static:
+        return {}
+    return {key: entry.hash for key, entry in reopened(ledger, product.name).items()}
 
 
 def make_outcomes(lineage: Lineage, landing: Landing, product: Product, partition: str, *, run: str, is_new: bool = True) -> Made:

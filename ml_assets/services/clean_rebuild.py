@@ -12,6 +12,7 @@ from ml_assets.builders import dataset, features, model, outcomes, raw, referenc
 from ml_assets.builders import release as release_builder
 from ml_assets.core.lineage.handles import Handle
 from ml_assets.core.lineage.manifests import Manifest, Output
+from ml_assets.core.lineage.reopenings import reopening_asset
 from ml_assets.errors import MlAssetsError
 from ml_assets.services.build_snapshots import delivered, kept_files, kept_outcomes
 from ml_assets.spec.product import Product
@@ -105,7 +106,7 @@ class Rebuilder:
             case "dataset":
                 build = lambda: dataset.build(dataset.audited(handles[0], product, key), product, key)  # noqa: E731
             case "features":
-                build = lambda: features.build(handles, product, key, self.dbt)  # noqa: E731
+                return self._features(recorded, inputs)
             case "outcomes":
                 return self._outcomes(recorded, inputs[0])
             case "model":
@@ -126,6 +127,15 @@ class Rebuilder:
         build = raw.build if stage == "raw" else reference.build
         recipe = lineage.recipe(self.product, stage, key, delivered(self.product, key, files))
         return lineage.make(recipe, lambda: build(files, self.product, key), run=RUN).manifest
+
+    def _features(self, recorded: Manifest, inputs: list[Manifest]) -> Manifest:
+        """From the datasets, and the decisions of people that it was made by."""
+        product, key, lineage = self.product, recorded.partition, self.scratch
+        decided = [given for given in recorded.recipe.inputs if given.asset == reopening_asset(product.name)]
+        given = [*(replace(source.as_input(), manifest=None) for source in inputs), *decided]
+        handles = [lineage.handle(manifest) for manifest in inputs]
+        build = lambda: features.build(handles, product, key, self.dbt, is_reopened=bool(decided))  # noqa: E731
+        return lineage.make(lineage.recipe(product, "features", key, given), build, run=RUN).manifest
 
     def _outcomes(self, recorded: Manifest, features: Manifest) -> Manifest:
         """From the delivered outcomes that are kept with the rows."""
@@ -185,11 +195,11 @@ def compare_tested(builder: Rebuilder, evaluation: Manifest) -> ComparedPredicti
     """Every row of the test window that the verdict was about."""
     import polars as pl
 
-    from ml_assets.core.model.split import tested_on
+    from ml_assets.core.model.split import rows_of, tested_on
     from ml_assets.core.model.training import labelled
 
     tested = builder.real.tested(evaluation)
-    frames = [builder.scratch.snapshots.frame(builder.rebuild(m).snapshot, "features.parquet") for m in tested]
+    frames = [rows_of(builder.scratch.handle(builder.rebuild(m)), builder.product) for m in tested]
     whole = tested_on(pl.concat(frames), builder.product, partition=evaluation.partition)
     rows = labelled(whole, label=builder.product.features.label)
     scored = builder.real.snapshots.frame(evaluation.snapshot, "scores.parquet")

@@ -1,7 +1,9 @@
 """The next window in which a product's candidate can be judged."""
 
 from ml_assets.core.lineage.partitions import partitions_of
+from ml_assets.core.lineage.reads import is_beyond_folds
 from ml_assets.core.lineage.stages import test_keys
+from ml_assets.services.folds import fold_of, no_fold_left
 from ml_assets.spec.product import Product
 from resources.landing import Landing
 from resources.ledger.budget import Budget
@@ -10,11 +12,11 @@ from resources.ledger.ledger import Ledger
 
 def next_partition(ledger: Ledger, product: Product) -> str | None:
     """The partition that opens the next window: the first after the newest that was read; None after the last one, and where a
-    static table has no reserve fold left."""
+    static table has no reserve fold left: whether new rows open one, only their delivery says."""
     known, calendar = ledger.partitions(product.name, "raw"), partitions_of(product)
     key = calendar.shift(known[-1], 1) if known else calendar.start
     if calendar.is_static:
-        return key if calendar.as_of(key, product.window) else None
+        return None if is_beyond_folds(product, key) else key
     for _ in range(product.window.test - 1 if product.gates.pooled else 0):
         # where windows are pooled a promotion uses up the rows of every window that holds them, those to come as well
         if not calendar.contains(key) or not Budget(ledger).window(product, test_keys(product, key)).why_retired:
@@ -35,20 +37,12 @@ def next_delivery(landing: Landing, ledger: Ledger, product: Product, table: str
     return calendar.shift(newest, 1) if newest else calendar.start
 
 
-def no_fold_left(product: Product) -> str:
-    """The reason why no further delivery of a static table is trained on, and what would help, as a clause."""
-    folds = product.split.folds
-    return (
-        f"no reserve fold is left: each of the {folds} was the test window of a delivery, and only unseen rows can judge a "
-        f"candidate; {product.name} needs new rows, or a person"
-    )
-
-
 def next_window(ledger: Ledger, product: Product) -> str:
     """The next step, as a clause: the next window and when it is due, or a person."""
     key, calendar = next_partition(ledger, product), partitions_of(product)
     if key is None and calendar.is_static:
-        return no_fold_left(product)
+        newest = ledger.partitions(product.name, "raw")[-1]
+        return no_fold_left(product, fold_of(ledger, product, newest), newest)
     if key is None:
         return f"the last partition is in: a person decides with `ml-assets override {product.name}`"
     if calendar.is_static:

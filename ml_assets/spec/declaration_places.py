@@ -60,7 +60,9 @@ class Places:
 
 
 def _columns(node: ast.stmt) -> Iterator[str]:
-    """The names under which a statement of a class declares a column."""
+    """The names under which a statement of a class declares a column, or a check."""
+    if isinstance(node, ast.FunctionDef):
+        yield node.name
     if not isinstance(node, ast.AnnAssign) or not isinstance(node.target, ast.Name):
         return
     yield node.target.id

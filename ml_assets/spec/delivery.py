@@ -22,7 +22,7 @@ class ReferenceSpec(Section):
     later: ClassVar[frozenset[str]] = frozenset({"separator", "encoding", "compression", "quote", "decimal", "datetime_format"})
     separator: str = Field(default=",", min_length=1, max_length=1, pattern=r"^[\t -!#-~]$")
     encoding: str = "utf-8"
-    compression: Literal["none", "gzip"] = "none"
+    compression: Literal["none", "gzip", "zstd"] = "none"
     quote: str = Field(default='"', max_length=1, pattern=r"^[!-~]?$")
     decimal: Literal[".", ","] = "."
     datetime_format: str = "iso"

@@ -19,6 +19,8 @@ RELATIONS = ("requests", "labels", "features")
 """The dbt models that every product has, after its name."""
 ENTRIES = (f"{__name__}:completed", f"{__name__}:derived_dbt")
 """What computes the parts that follow: of products that have such parts it counts as code of the stages that use them."""
+FOLLOWS = "follows_from_a_table"
+"""An attribute of the models that no one wrote."""
 _HELD_BY_REQUESTS = ("greater_than_or_equal_to", "less_than_or_equal_to", "isin", "equal_to", "in_range")
 _HELD_IF_WHOLE = ("greater_than", "less_than")
 
@@ -26,7 +28,8 @@ _HELD_IF_WHOLE = ("greater_than", "less_than")
 @dataclass(frozen=True)
 class Written:
     """The parts of product.yaml that others follow from, and the dbt models with a file of their own. `tables`: the delivered
-    tables and the column of time of each; `time` is "" where a question has none."""
+    tables and the column of time of each; `time` is "" where a question has none. `outcomes`: the table that outcomes come in
+    where they are delivered apart."""
 
     product: str
     tables: tuple[tuple[str, str], ...]
@@ -34,6 +37,7 @@ class Written:
     time: str
     label: str
     models: frozenset[str]
+    outcomes: str = ""
 
     def has(self, relation: str) -> bool:
         """Whether the dbt model is written."""
@@ -117,11 +121,13 @@ def why_not(module: ModuleType, written: Written, relation: str) -> str:
     table = _one_table(module, written)
     if table is None:
         return f"it follows from one delivered table alone, and there are {len(written.tables)}"
-    needed = [*written.key, written.label] if relation == "labels" else list(_columns(getattr(module, "Request", None)))
+    apart = relation == "labels" and written.outcomes
+    needed = [*written.key, *([] if apart else [written.label])]
+    needed = needed if relation == "labels" else list(_columns(getattr(module, "Request", None)))
     delivered = _columns(module.TABLES[table])
     if extra := [name for name in needed if name not in delivered]:
         return f"it needs {', '.join(extra)}, which '{table}' has not"
-    if relation == "labels" and written.label not in _known_after(module.TABLES[table]):
+    if relation == "labels" and not apart and written.label not in _known_after(module.TABLES[table]):
         cure = 'declare it: pa.Field(metadata={"known": "after"})'
         return f"'{written.label}' of '{table}' would be known when the question is asked; {cure}"
     return ""
@@ -162,7 +168,8 @@ def _request(module: ModuleType, written: Written) -> Any:
     }
     first = [name for name in (*written.key, written.time) if name in columns]
     ordered = {name: columns[name] for name in dict.fromkeys([*first, *columns])}
-    return _model("Request", table, {name: _requested(column) for name, column in ordered.items()}, key=written.key)
+    requested = {name: _requested(column) for name, column in ordered.items()}
+    return _model("Request", table, requested, key=written.key, checks=_rules_about(table, requested))
 
 
 def _features(request: Any, written: Written) -> Any:
@@ -172,15 +179,41 @@ def _features(request: Any, written: Written) -> Any:
     return _model("Features", request, columns, key=written.key)
 
 
-def _model(name: str, parent: Any, columns: Mapping[str, "Column"], *, key: tuple[str, ...]) -> Any:
+def _rules_about(table: Any, columns: Mapping[str, "Column"]) -> list[Any]:
+    """The rules across columns that judge single rows, as far as these columns are all that they read."""
+    import polars as pl
+
+    rows = pl.LazyFrame(schema={name: column.dtype.type for name, column in columns.items() if column.dtype is not None})
+
+    def is_about_these(check: Any) -> bool:
+        try:
+            check._check_fn(_Data(rows)).collect_schema()
+        except Exception:  # noqa: BLE001 - it reads other columns; what else is wrong with it, the declaration's problems say
+            return False
+        return True
+
+    rules = [check for check in table.to_schema().checks if check._check_kwargs.get("scope") == "rows"]
+    return [check for check in rules if is_about_these(check)]
+
+
+@dataclass(frozen=True)
+class _Data:
+    """The rows that a check judges, as pandera gives them to it."""
+
+    lazyframe: Any
+    key: str = "*"
+
+
+def _model(name: str, parent: Any, columns: Mapping[str, "Column"], *, key: tuple[str, ...], checks: Iterable[Any] = ()) -> Any:
     """A pandera model of these columns. It derives from its parent, so that errors name the lines where columns are declared."""
     import pandera.polars as pa
 
     unique = [column for column in key if column in columns]
-    schema = pa.DataFrameSchema(dict(columns), name=name, strict=True, unique=unique or None)
+    schema = pa.DataFrameSchema(dict(columns), name=name, strict=True, unique=unique or None, checks=[*checks])
     config = type("Config", (), {"strict": True, "unique": unique, "metadata": None})
     about = f"{name}, as it follows from {parent.__name__}."
-    return type(name, (parent,), {"__doc__": about, "Config": config, "to_schema": classmethod(lambda _: schema)})
+    parts = {"__doc__": about, "Config": config, "to_schema": classmethod(lambda _: schema), FOLLOWS: True}
+    return type(name, (parent,), parts)
 
 
 def _requested(column: "Column") -> "Column":
@@ -216,13 +249,25 @@ def _sql(module: ModuleType, written: Written, relation: str) -> str:
         requests = f"{{{{ ref('{written.product}_requests') }}}}"
         return f"select {_named(_columns(module.Features))}\nfrom {requests}\n"
     table, time = written.tables[0]
-    columns = _columns(module.Request) if relation == "requests" else (*written.key, written.label)
-    query = f"select {_named(columns, of='delivered.')}\nfrom {{{{ source('dataset', '{table}') }}}} as delivered\n"
+    is_unknown = relation == "labels" and bool(written.outcomes)
+    columns = _columns(module.Request) if relation == "requests" else (*written.key, *([] if is_unknown else [written.label]))
+    unknown = f", {_unknown(module, written)}" if is_unknown else ""
+    query = f"select {_named(columns, of='delivered.')}{unknown}\nfrom {{{{ source('dataset', '{table}') }}}} as delivered\n"
     if not time:
         return query
     moment = f"delivered.{_quoted(time)}"
     of_partition = f"where {moment} >= part.starts_at and {moment} < part.ends_at"
     return f"{query}cross join {{{{ source('dataset', 'partition') }}}} as part\n{of_partition}\n"
+
+
+def _unknown(module: ModuleType, written: Written) -> str:
+    """The label of a question whose outcome comes in a table of its own: of its type, and not known."""
+    column = _columns(module.TABLES.get(written.outcomes)).get(written.label)
+    dtype = None if column is None or column.dtype is None else column.dtype.type
+    kinds = [("is_integer", "bigint"), ("is_float", "double")]
+    kind = next((sql for name, sql in kinds if dtype is not None and getattr(dtype, name)()), "varchar")
+    kind = "boolean" if str(dtype) == "Boolean" else kind
+    return f"cast(null as {kind}) as {_as_it_is(_quoted(written.label))}"
 
 
 def _named(columns: Iterable[str], *, of: str = "") -> str:

@@ -121,13 +121,16 @@ class PartitionSpec(Section):
 
 class SplitSpec(Section):
     """The division of a static table's rows by their key: a share is trained on from the first delivery on; each reserve
-    fold is the test window of one delivery, and trained on after it. `group`: the part of the key whose rows stay together."""
+    fold is the test window of one delivery, and trained on after it. `group`: the part of the key whose rows stay together.
+    `new_fold`: how many new keys (or groups) with a known outcome open a further fold once these are used up; None: as many as
+    one of them has on average."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"train", "folds", "group", "salt"})
+    later: ClassVar[frozenset[str]] = frozenset({"train", "folds", "group", "salt", "new_fold"})
     train: float = Field(default=0.5, gt=0, lt=1)
     folds: int = Field(default=5, ge=1, le=1000)
     group: str = ""
     salt: str = ""
+    new_fold: int | None = Field(default=None, ge=1)
 
 
 class WindowSpec(Section):

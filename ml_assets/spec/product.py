@@ -181,7 +181,8 @@ class Product(Section):
         """The declarations that the parts without a file follow from."""
         tables = tuple((name, table.time) for name, table in self.delivery.tables.items())
         spec, models = self.features, written_models(self.files.dbt)
-        return Written(self.name, tables, spec.key, spec.time, spec.label, models)
+        outcomes = self.labels.outcomes_table if self.labels and self.labels.delivered else ""
+        return Written(self.name, tables, spec.key, spec.time, spec.label, models, outcomes)
 
     @property
     def dbt(self) -> dict[str, bytes]:

@@ -9,14 +9,13 @@ import dagster as dg
 
 from ml_assets.core.lineage.facts import ModelFacts
 from ml_assets.core.lineage.manifests import Manifest
-from ml_assets.core.lineage.partitions import partitions_of
 from ml_assets.core.lineage.stages import reads
 from ml_assets.core.outcomes.maturity import immature
 from ml_assets.services.automation.outcomes import NO_CANDIDATE
 from ml_assets.services.automation.policy import record_trigger
 from ml_assets.services.claims import MAY_WARN, features_claims
 from ml_assets.services.dagster_ui.metadata import small_table, trained_in_words
-from ml_assets.services.next_window import no_fold_left
+from ml_assets.services.folds import no_fold
 from ml_assets.services.planning.untrained_candidates import outcomes_awaited, refuse, tested_features
 from ml_assets.services.proofs.plausible import refuse_held
 from ml_assets.services.stale_inputs import refuse_stale
@@ -53,8 +52,8 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
         if why := frozen(lineage.ledger, product.name, datetime.now(UTC)):
             context.log.warning(f"{key}: no candidate is trained: {why}")
             return
-        if partitions_of(product).is_static and partitions_of(product).as_of(key, window) is None:
-            context.log.warning(f"{NO_CANDIDATE}{no_fold_left(product)}")
+        if why := no_fold(lineage.ledger, product, key):
+            context.log.warning(f"{NO_CANDIDATE}{why}")
             return
         if why := immature(product, key, datetime.now(UTC)):
             context.log.info(f"{NO_CANDIDATE}{why}")

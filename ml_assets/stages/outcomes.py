@@ -11,6 +11,7 @@ from ml_assets.services.dagster_ui.snapshot_metadata import outcomes_shown
 from ml_assets.services.stale_inputs import refuse_stale
 from ml_assets.spec.product import Product
 from resources.dagster_assets import declaration, materialized
+from resources.dagster_retries import retried
 from resources.landing import Landing
 from resources.lineage import Lineage
 
@@ -22,6 +23,7 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
     description = "Labels of their own, outside of the features: as delivered, held to their contract."
 
     @dg.asset(**declaration(product, "outcomes", description, kinds={"polars", "parquet"}))
+    @retried
     def outcomes(
         context: dg.AssetExecutionContext, lineage: dg.ResourceParam[Lineage], landing: dg.ResourceParam[Landing]
     ) -> Iterator[dg.MaterializeResult[Any]]:

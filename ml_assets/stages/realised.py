@@ -15,6 +15,7 @@ from ml_assets.services.outcomes.served import make_realised
 from ml_assets.services.stale_inputs import refuse_stale
 from ml_assets.spec.product import Product
 from resources.dagster_assets import declaration, materialized
+from resources.dagster_retries import retried
 from resources.lineage import Lineage
 from resources.settings import Settings
 
@@ -30,6 +31,7 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
     described = declaration(product, "realised", description, kinds={"polars"})
 
     @dg.asset(**described, output_required=False)
+    @retried
     def realised(
         context: dg.AssetExecutionContext, lineage: dg.ResourceParam[Lineage], settings: dg.ResourceParam[Settings]
     ) -> Iterator[dg.MaterializeResult[Any]]:

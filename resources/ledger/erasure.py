@@ -40,6 +40,7 @@ NEEDED: Mapping[str, str] = {
     "trigger": "without it the same reason would train again",
     "freeze": "it says what may be trained and promoted",
     "acceptance": "it says which partitions are not held back",
+    "reopening": "it says which candidates were tested on rows that were looked at before",
     "probation": "it says which promises were kept, and which release was demoted for one",
 }
 

@@ -25,5 +25,6 @@ Kind = Literal[
     "freeze",
     "acceptance",
     "probation",
+    "reopening",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)

@@ -47,7 +47,7 @@ def test_a_column_without_any_value_to_know_is_an_error_that_names_it(product: P
 def test_a_release_is_tried_with_requests_spread_over_those_that_it_takes(
     product: Product, known: dict[str, list[str | int]], rows: int, chosen: list[int]
 ) -> None:
-    assert evenly_spaced(product, REQUESTS, known=known, rows=rows) == chosen
+    assert evenly_spaced(product, REQUESTS, known=known, kept=pl.repeat(True, REQUESTS.height, eager=True), rows=rows) == chosen
 
 
 def test_nothing_to_try_a_release_with_is_an_error_that_says_what_to_do(product: Product) -> None:

@@ -8,7 +8,7 @@ from dagster._core.definitions.partitions.context import partition_loading_conte
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml_assets.core.lineage.partitions import PartitionKeyError, Partitions
+from ml_assets.core.lineage.partitions import AsOf, PartitionKeyError, Partitions
 from ml_assets.spec.partitions import Every, WindowSpec
 from resources.dagster_assets import SCHEDULES
 
@@ -166,11 +166,8 @@ def test_a_quarter_is_named_by_its_first_month(key: str) -> None:
 def test_a_delivery_is_a_number_of_four_digits() -> None:
     deliveries = Partitions(every="delivery", start="0001", folds=2)
     assert deliveries.keys("0009", "0011") == ("0009", "0010", "0011")
-    assert [deliveries.as_of(key, WindowSpec(train=1, test=1, minimum=1)) is None for key in ("0001", "0002", "0003")] == [
-        False,
-        False,
-        True,
-    ]
+    as_of = deliveries.as_of("0003", WindowSpec(train=1, test=1, minimum=1))
+    assert as_of == AsOf(train=("0003",), test=("0003",)), "its rows are divided by their keys"
     for key in ("1", "0000", "00001", "000a", "²222"):
         with pytest.raises(PartitionKeyError, match="0001 for the first, 0002 for the next"):
             deliveries.contains(key)

@@ -5,6 +5,7 @@ import io
 from datetime import datetime
 
 import polars as pl
+import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
@@ -19,6 +20,10 @@ def parquet(frame: pl.DataFrame) -> bytes:
     file = io.BytesIO()
     frame.write_parquet(file)
     return file.getvalue()
+
+
+def packed(content: bytes, compression: str) -> bytes:
+    return gzip.compress(content, mtime=0) if compression == "gzip" else pa.compress(content, codec=compression, asbytes=True)
 
 
 def test_a_csv_is_read_as_the_text_that_was_delivered() -> None:
@@ -38,6 +43,8 @@ def test_a_missing_last_newline_is_no_fault() -> None:
         ('a,b\n"x,y",ü\n'.encode("cp1252"), {"encoding": "cp1252"}),
         ('a,b\n"x,y",ü\n'.encode("utf-16"), {"encoding": "UTF-16"}),
         (gzip.compress('a,b\n"x,y",ü\n'.encode(), mtime=0), {"compression": "gzip"}),
+        (packed('a,b\n"x,y",ü\n'.encode(), "zstd"), {"compression": "zstd"}),
+        (packed(b"a,b\n", "zstd") + packed('"x,y",ü\n'.encode(), "zstd"), {"compression": "zstd"}),
         ('a,b\r"x,y",ü\r'.encode(), {}),
         ('a,b\r\n"x,y",ü\r\n'.encode(), {}),
     ],
@@ -66,10 +73,11 @@ def test_a_text_may_be_long() -> None:
     assert read_delivery(content, table=CSV, name="t.csv")["b"].str.len_chars().to_list() == [200_000]
 
 
-def test_a_gzip_file_that_was_cut_short_or_is_none_is_refused() -> None:
-    table = TableSpec(format="csv", time="t", compression="gzip")
+@pytest.mark.parametrize("compression", ["gzip", "zstd"])
+def test_a_compressed_file_that_was_cut_short_or_is_none_is_refused(compression: str) -> None:
+    table = TableSpec.model_validate({"format": "csv", "time": "t", "compression": compression})
     for content, message in (
-        (gzip.compress(b"a,b\n1,2\n", mtime=0)[:-9], "damaged or was cut short"),
+        (packed(b"a,b\n1,2\n", compression)[:-9], f"the {compression} file is damaged or was cut short"),
         (b"a,b\n1,2\n", "it is not compressed"),
     ):
         with pytest.raises(DeliveryError, match=message):
@@ -104,6 +112,7 @@ def test_parquet_keeps_its_types() -> None:
         (b"a;b\n1;2\n", "header", 'the separator seems to be ";": add `separator: ";"`'),
         (b"a\tb\n1\t2\n", "header", r'add `separator: "\\t"`'),
         (gzip.compress(b"a,b\n1,2\n", mtime=0), "encoding", "compressed with gzip: add `compression: gzip`"),
+        (packed(b"a,b\n1,2\n", "zstd"), "encoding", "compressed with zstd: add `compression: zstd`"),
         ("a,b\n1,2\n".encode("utf-16"), "encoding", "add `encoding: utf-16`"),
         (b"PAR1\x00 and so on", "encoding", "it is a Parquet file: declare `format: parquet`"),
         (b"a,b\n1,\x00\n", "unreadable", "NUL"),
@@ -114,6 +123,12 @@ def test_a_csv_that_cannot_be_read_is_refused_by_name(content: bytes, code: str,
     with pytest.raises(DeliveryError, match=f"trips.csv: .*{message}") as caught:
         read_delivery(content, table=CSV, name="trips.csv")
     assert caught.value.code == code
+
+
+def test_a_compressed_file_is_told_whatever_the_encoding_that_is_declared() -> None:
+    table = TableSpec(format="csv", time="t", encoding="latin-1")
+    with pytest.raises(DeliveryError, match="compressed with gzip: add `compression: gzip`"):
+        read_delivery(packed(b"a,b\n1,2\n", "gzip"), table=table, name="t.csv")
 
 
 @pytest.mark.parametrize("cut", [5, 40, -1, -6])

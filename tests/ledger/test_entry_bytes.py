@@ -17,7 +17,7 @@ from ml_assets.core.notices import Notice, SentRecord
 from ml_assets.core.outcomes.records import ProbationRecord
 from ml_assets.core.release.records import Terms
 from resources.endpoints import shadows
-from resources.ledger import acceptances, head_checkpoint, probations, recalls, triggers
+from resources.ledger import acceptances, head_checkpoint, probations, recalls, reopenings, triggers
 from resources.ledger import ledger as ledgers
 from resources.ledger.budget import Budget, Look
 from resources.ledger.decisions import Decisions
@@ -130,6 +130,7 @@ def write(home: Path) -> Workspace:
     probations.end(space.ledger, ProbationRecord(product="trains", outcome="broken", **over, **kept))
     pooled: Any = {"tested": ["2013-06", "2013-07"], "paid_by": ["2013-07"]}
     Budget(space.ledger).charge(own_product, **pooled, comparison="two", gate="g" * 64, run="run-5")
+    reopenings.reopen(space.ledger, "trains", "2013-07", by=" ann ", reason="no new customers")
     return space
 
 

@@ -12,6 +12,7 @@ from ml_assets.core.gates.records import LookRecord, RestorationRecord, VerdictR
 from ml_assets.core.lineage.acceptances import AcceptanceRecord
 from ml_assets.core.lineage.attempts import AttemptRecord
 from ml_assets.core.lineage.records import EvidenceRecord, ManifestRecord, PublicationRecord
+from ml_assets.core.lineage.reopenings import ReopeningRecord
 from ml_assets.core.lineage.triggers import FreezeRecord, TriggerRecord
 from ml_assets.core.notices import Notice, SentRecord
 from ml_assets.core.outcomes.records import ProbationRecord
@@ -43,6 +44,7 @@ RECORDS: dict[str, type[msgspec.Struct]] = {
     "sent": SentRecord,
     "acceptance": AcceptanceRecord,
     "probation": ProbationRecord,
+    "reopening": ReopeningRecord,
 }
 """The record of each kind; refusals and erasures are read back by no decision."""
 MOVE = stored(pointing("b" * 64))

@@ -58,6 +58,19 @@ def dbt(file: str, old: str, new: str, *says: str, line: str = "") -> Broken:
 
 
 _IN_FEATURES = "    hour: int = pa.Field(ge=0, le=23)"
+_CONFIG = """
+    class Config:
+        strict = True
+        unique = ["id"]
+"""
+_END_OF_ORDERS = _CONFIG + "        metadata"
+_END_OF_REQUEST = _CONFIG + "\n\nclass Features"
+
+
+def _rule(scope: str, judged: str) -> str:
+    return f"\n    @pa.dataframe_check{scope}\n    def held(cls, data):\n        return {judged}\n"
+
+
 BROKEN: Mapping[str, Broken] = {
     "an unknown label": spec("label: came_back", "label: came_bakc", "features.label", "did you mean 'came_back'?"),
     "an unknown key": spec("key: [id]", "key: [order]", "features.key[0]: 'order' is not a column of Request", "allowed: amount"),
@@ -91,6 +104,11 @@ BROKEN: Mapping[str, Broken] = {
     "no outcome": Broken({"contract.py": (', metadata={"known": "after"}', "")}, ("contract.py", "TABLES = "), ("no column of a delivered table is an outcome", '"known": "after"')),
     "a field that a request cannot have": Broken({"contract.py": ("class Request(pa.DataFrameModel):\n", "class Request(pa.DataFrameModel):\n    rows: int\n")}, ("contract.py", "    rows: int"), ("call the field something else",)),
     "a rule that a request cannot be held to": Broken({"contract.py": ('when it is placed."""\n\n    id: str', 'when it is placed."""\n\n    id: str = pa.Field(str_matches="x")')}, ("contract.py", "str_matches"), ("the endpoint cannot hold a request to the check 'str_matches'",)),
+    "a rule across columns without a scope": contract(_END_OF_ORDERS, _rule("", "data.lazyframe.select(data.key)") + _END_OF_ORDERS, "does not say what it judges; write @pa.dataframe_check(scope=", line="def held"),
+    "a rule about rows that judges the table": contract(_END_OF_ORDERS, _rule('(scope="rows")', 'data.lazyframe.select(__import__("polars").col("items").max() > 1)') + _END_OF_ORDERS, 'write scope="partition"', line="def held"),
+    "a rule about a column that is not there": contract(_END_OF_ORDERS, _rule('(scope="rows")', 'data.lazyframe.select("sold")') + _END_OF_ORDERS, "cannot judge rows of the model: ColumnNotFoundError", line="def held"),
+    "a rule that the endpoint cannot hold a request to": contract(_END_OF_REQUEST, _rule('(scope="rows")', 'data.lazyframe.select(__import__("polars").col("city").str.len_chars() > 1)') + _END_OF_REQUEST, "the endpoint cannot hold a request to this rule: it uses StringExpr", line="def held"),
+    "a rule about a partition of requests": contract(_END_OF_REQUEST, _rule('(scope="partition")', "True") + _END_OF_REQUEST, "a request is held to rules about its own row", line="def held"),
     "no dbt models": Broken({f"dbt/shop_{name}.sql": None for name in ("requests", "labels", "features")}, ("dbt/shop_features.sql", ""), ("the dbt model is missing", "Features has hour, which Request has not")),
     "no labels": Broken({"dbt/shop_labels.sql": None, "product.yaml": ("label: came_back", "label: is_back")}, ("dbt/shop_labels.sql", ""), ("the dbt model is missing; a product has shop_requests, shop_labels", "it needs is_back, which 'orders' has not")),
     "a model that is not there": dbt("shop_features.sql", "'shop_requests'", "'shop_request'", "ref('shop_request') is not a model", "did you mean 'shop_requests'?"),

@@ -44,7 +44,7 @@ class Trips(pa.DataFrameModel):
     def odd(cls, data):
         return data.lazyframe.select(pl.col(data.key) % 2 == 1)
 
-    @pa.dataframe_check
+    @pa.dataframe_check(scope="rows")
     def express_is_far(cls, data):
         return data.lazyframe.select(~pl.col("is_express") | (pl.col("distance") > 10))
 

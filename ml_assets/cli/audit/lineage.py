@@ -67,6 +67,14 @@ def _heading(subject: Mapping[str, Any], node: Node) -> Iterator[str]:
     yield ""
 
 
+_RECORDED = {
+    "landing": "delivered bytes",
+    "served": "what the endpoint answered, by its log,",
+    "decision": "a person's decision, ledger entry",
+}
+"""What is made by no stage, by the beginning of its name."""
+
+
 def _trees(nodes: Mapping[str, Node], subject: Node) -> Iterator[str]:
     """One tree for the subject, and one for each earlier release that it was compared with, directly or not."""
     shown: set[str] = set()
@@ -88,10 +96,10 @@ def _trees(nodes: Mapping[str, Node], subject: Node) -> Iterator[str]:
 def _branches(nodes: Mapping[str, Node], node: Node, rest: str) -> Iterator[tuple[Node, str, str]]:
     for number, given in enumerate(node["inputs"], 1):
         branch, below = ("└─ ", "   ") if number == len(node["inputs"]) else ("├─ ", "│  ")
-        yield nodes[given["manifest"]] if given["manifest"] else _delivered(given), rest + branch, rest + below
+        yield nodes[given["manifest"]] if given["manifest"] else _recorded(given), rest + branch, rest + below
 
 
-def _delivered(given: Mapping[str, Any]) -> Node:
+def _recorded(given: Mapping[str, Any]) -> Node:
     identity = {name: given[name] for name in ("asset", "partition", "data_version")}
     return {**identity, "manifest": f"{given['asset']} {given['data_version']}", "inputs": [], "facts": {}, "code": None}
 
@@ -99,7 +107,8 @@ def _delivered(given: Mapping[str, Any]) -> Node:
 def _label(node: Node) -> str:
     where = f"{node['asset']} {node['partition']}".strip()
     if node["code"] is None:
-        return f"{where}  delivered bytes sha256 {node['data_version'][:16]}"
+        kind, _, _ = node["asset"].partition("/")
+        return f"{where}  {_RECORDED.get(kind, 'content')} sha256 {node['data_version'][:16]}"
     facts, checks = node["facts"], node["checks"]
     name = f"  release {facts['release']}" if "release" in facts else ""
     verdict = f"  {facts['verdict']['decision']}" if "verdict" in facts else ""

@@ -28,6 +28,8 @@ BreachCode = Literal[
 _EXAMPLES = 5
 _VALUES, _LONGEST = 3, 40
 """Values of a reason that are shown, and how many characters of each."""
+MOST_CHECKED = 5_000_000
+"""Rows of a table on which checks of a whole partition are run: they hold all of it in memory at once."""
 MOST = 0.5  # a delivery with more rows than this outside its partition is one for another partition
 
 
@@ -156,16 +158,26 @@ def partition_breach(
     ]
 
 
-def check_breach(*, check: str, column: str | None, table: str) -> Breach:
+def too_many_rows_breach(*, rows: int, table: str, rules: Rules) -> Breach:
+    """A table has more rows than a check of the whole of it may hold in memory."""
+    names = ", ".join(name for name, scope in rules.scopes.items() if scope == "partition")
+    cure = 'let it judge rows (scope="rows"), or deliver smaller partitions'
+    message = f"{table}: {rows:,} rows, and a check of a whole partition ({names}) takes at most {MOST_CHECKED:,}; {cure}"
+    return Breach(code="check", table=table, value=rows, limit=MOST_CHECKED, message=message)
+
+
+def check_breach(*, check: str, column: str | None, table: str, failed: pl.Series) -> Breach:
     """A check that judges a column or table as a whole said no."""
     what = f"column '{column}'" if column else "the table"
+    where = f" ({_eg(examples(failed))})" if len(failed) > 1 else ""
     return Breach(
         code="check",
         table=table,
         column=column,
         value="failed",
         limit=check,
-        message=f"{table}: {what} fails the check '{check}'",
+        message=f"{table}: {what} fails the check '{check}'{where}",
+        examples=examples(failed) if len(failed) > 1 else (),
     )
 
 

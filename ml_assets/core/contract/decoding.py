@@ -13,12 +13,14 @@ _MAGIC = {
     b"\x1f\x8b": "it is compressed with gzip: add `compression: gzip`",
     b"PAR1": "it is a Parquet file: declare `format: parquet`",
     b"PK\x03\x04": "it is a zip archive or an Excel workbook: deliver the table in it as CSV or Parquet",
-    b"\x28\xb5\x2f\xfd": "it is compressed with zstd: deliver it as it is, or with gzip",
+    b"\x28\xb5\x2f\xfd": "it is compressed with zstd: add `compression: zstd`",
     b"\xfd7zXZ": "it is compressed with xz: deliver it as it is, or with gzip",
     b"BZh": "it is compressed with bzip2: deliver it as it is, or with gzip",
     b"\xff\xfe": "it is UTF-16 text: add `encoding: utf-16`",
     b"\xfe\xff": "it is UTF-16 text: add `encoding: utf-16`",
 }
+COMPRESSED = {"gzip": b"\x1f\x8b", "zstd": b"\x28\xb5\x2f\xfd"}
+"""The first bytes of compressed files."""
 _SEPARATORS = {";": '";"', "\t": '"\\t"', "|": '"|"', ",": '","'}
 
 
@@ -28,9 +30,9 @@ class Undecodable(Exception):
 
 def decoded(content: bytes, *, table: ReferenceSpec) -> str:
     """The text of a delivered CSV file, with line feeds alone between lines where it has no other. Raises Undecodable."""
-    if table.compression == "gzip":
-        content = _expanded(content)
-    if (seems := _seems(content)) and table.encoding == "utf-8":
+    if table.compression != "none":
+        content = expanded(content, compression=table.compression)
+    if (seems := _seems(content)) and not _is_wide(table.encoding):
         raise Undecodable(seems)
     try:
         text = content.removeprefix(BOM).decode(table.encoding)
@@ -52,17 +54,35 @@ def other_separator(header: str, *, declared: str) -> str:
     )
 
 
-def _expanded(content: bytes) -> bytes:
-    if not content.startswith(b"\x1f\x8b"):
-        raise Undecodable("it is not compressed, and `compression: gzip` is declared")
+def expanded(content: bytes, *, compression: str) -> bytes:
+    """The bytes that a compressed file holds. Raises Undecodable."""
+    if not content.startswith(COMPRESSED[compression]):
+        raise Undecodable(f"it is not compressed so, and `compression: {compression}` is declared")
     try:
-        with gzip.open(io.BytesIO(content)) as file:
-            expanded = file.read(MOST_EXPANDED + 1)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise Undecodable(f"the gzip file is damaged or was cut short: {error}") from None
-    if len(expanded) > MOST_EXPANDED:
-        raise Undecodable(f"the gzip file holds more than {MOST_EXPANDED >> 30} GiB")
-    return expanded
+        whole = _unzipped(content) if compression == "gzip" else _unpacked(content)
+    except (EOFError, OSError, zlib.error) as error:
+        raise Undecodable(f"the {compression} file is damaged or was cut short: {error}") from None
+    if len(whole) > MOST_EXPANDED:
+        raise Undecodable(f"the {compression} file holds more than {MOST_EXPANDED >> 30} GiB")
+    return whole
+
+
+def _unzipped(content: bytes) -> bytes:
+    with gzip.open(io.BytesIO(content)) as file:
+        return file.read(MOST_EXPANDED + 1)
+
+
+def _unpacked(content: bytes) -> bytes:
+    """Of zstd, in as many frames as the file has."""
+    import pyarrow as pa
+
+    with pa.CompressedInputStream(pa.BufferReader(content), "zstd") as file:
+        return bytes(file.read(MOST_EXPANDED + 1))
+
+
+def _is_wide(encoding: str) -> bool:
+    """Whether texts of the encoding may begin with any bytes, and hold null bytes."""
+    return encoding.lower().replace("_", "-").startswith(("utf-16", "utf16", "utf-32", "utf32"))
 
 
 def _seems(content: bytes) -> str:

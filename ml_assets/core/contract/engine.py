@@ -4,6 +4,7 @@ Pandera judges values, on eager frames. Types, missing values, keys and partitio
 rows for them.
 """
 
+import copy
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -174,28 +175,40 @@ def _at(places: pl.Series, *, rows: int) -> pl.Series:
 def _check_masks(frame: pl.DataFrame, *, rules: Rules, table: str) -> tuple[Masks, list[Breach]]:
     """Pandera's verdict: a mask for each check that judges rows, a breach for each that judges the whole."""
     masks: Masks = {}
-    breaches: list[Breach] = []
-    for error in _schema_errors(frame, rules=rules):
+    wide = frame.height > b.MOST_CHECKED and "partition" in rules.scopes.values()
+    breaches: list[Breach] = [b.too_many_rows_breach(rows=frame.height, table=table, rules=rules)] if wide else []
+    for error in _schema_errors(frame, rules=rules, is_narrow=wide):
         if error.reason_code.name != "DATAFRAME_CHECK":
             raise ContractError(f"{table}: the check '{error.check}' of {rules.model} cannot be run: {error}")
         column = error.schema.name if error.schema.name in rules.dtypes else None
         check = re.sub(r"\W+", "_", str(error.check.name or "check")).strip("_")
         passed = error.check_output["check_output"].fill_null(True)
-        if len(passed) != frame.height:
-            breaches.append(b.check_breach(check=check, column=column, table=table))
+        scope = None if column else rules.scopes[error.check.name]
+        if scope == "rows" and len(passed) != frame.height:
+            raise ContractError(
+                f"{table}: the check '{check}' of {rules.model} has the scope rows and judged {len(passed)} of {frame.height} "
+                f'rows: select one boolean a row, or give it scope="partition"'
+            )
+        if scope == "partition" or len(passed) != frame.height:
+            breaches.append(b.check_breach(check=check, column=column, table=table, failed=~passed))
             continue
         reason = f"{column}.{_REASONS.get(check, check)}" if column else check
         masks[reason] = masks[reason] | ~passed if reason in masks else ~passed
     return masks, breaches
 
 
-def _schema_errors(frame: pl.DataFrame, *, rules: Rules) -> Sequence[Any]:
+def _schema_errors(frame: pl.DataFrame, *, rules: Rules, is_narrow: bool = False) -> Sequence[Any]:
+    """What pandera finds; with `is_narrow` without the checks that judge a whole partition."""
     from pandera.config import ValidationDepth, config_context
     from pandera.errors import SchemaErrors
 
+    checks = rules.checks
+    if is_narrow:
+        checks = copy.copy(checks)
+        checks.checks = [check for check in checks.checks if rules.scopes[check.name] == "rows"]
     with config_context(validation_enabled=True, validation_depth=ValidationDepth.SCHEMA_AND_DATA):
         try:
-            rules.checks.validate(frame, lazy=True)
+            checks.validate(frame, lazy=True)
         except SchemaErrors as errors:
             return list(errors.schema_errors)
     return []

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, Literal, get_args
 
 import polars as pl
 
@@ -19,6 +19,10 @@ DEFAULT_MAX_QUARANTINED = 0.01
 RESERVED_COLUMNS = ("reason", "row")
 CONFLICT = ".conflict"
 """After a key's reason code: rows with one key and different values. The code alone: a row that is there already."""
+Scope = Literal["rows", "partition"]
+SCOPES: tuple[Scope, ...] = get_args(Scope)
+"""What a check of a whole table judges: each row, which goes to quarantine, or the partition, which is not published."""
+_SCOPE = "scope"
 _FIELD_KEYS = ("known", "max_missing")
 _TABLE_KEYS = ("min_rows", "max_quarantined")
 
@@ -29,7 +33,8 @@ class ContractError(MlAssetsError):
 
 @dataclass(frozen=True, kw_only=True)
 class Rules:
-    """The contract of one table. `checks` is its pandera schema without what needs more than a yes or no per row."""
+    """The contract of one table. `checks` is its pandera schema without what needs more than a yes or no per row; `scopes` says
+    what its checks across columns judge."""
 
     model: str
     dtypes: Mapping[str, pl.DataType]
@@ -40,6 +45,7 @@ class Rules:
     min_rows: int
     max_quarantined: float
     drops_extra_columns: bool
+    scopes: Mapping[str, Scope]
     checks: Any
 
 
@@ -63,6 +69,7 @@ def rules_of(model: Model) -> Rules:
         min_rows=max(int(table.get("min_rows", DEFAULT_MIN_ROWS)), 1),
         max_quarantined=float(table.get("max_quarantined", DEFAULT_MAX_QUARANTINED)),
         drops_extra_columns=schema.strict == "filter",
+        scopes=_scopes(schema, model=model),
         checks=_row_checks(schema),
     )
 
@@ -76,6 +83,11 @@ def polars_schema(model: Model) -> dict[str, pl.DataType]:
         dtype = column.dtype.type
         schema[name] = dtype if isinstance(dtype, pl.DataType) else dtype()
     return schema
+
+
+def schema_to_validate(model: Model) -> Any:
+    """The model's pandera schema, whose checks across columns can be run: what their `scope` says is for the engine."""
+    return _without_scopes(copy.deepcopy(model.to_schema()))
 
 
 def columns_known_after(contract_table: Model) -> list[str]:
@@ -170,9 +182,31 @@ def _refuse_what_bends_rows(schema: Any, *, model: Model) -> None:
         raise ContractError(f"{model.__name__}: {', '.join(reserved)}: the name is taken by a column of the quarantine")
 
 
+def _scopes(schema: Any, *, model: Model) -> dict[str, Scope]:
+    """What each check across columns judges, by the check's name."""
+    scopes: dict[str, Scope] = {}
+    for check in schema.checks:
+        scope = check._check_kwargs.get(_SCOPE)
+        if scope not in SCOPES:
+            said = "does not say what it judges" if scope is None else f"has the scope '{scope}'"
+            raise ContractError(
+                f"{model.__name__}.{check.name}: the check across columns {said}; write "
+                f'@pa.dataframe_check(scope="rows") (a row that breaks it goes to quarantine) or scope="partition" (the delivery '
+                f"is not published)"
+            )
+        scopes[check.name] = scope
+    return scopes
+
+
+def _without_scopes(schema: Any) -> Any:
+    for check in schema.checks:
+        check._check_kwargs.pop(_SCOPE, None)
+    return schema
+
+
 def _row_checks(schema: Any) -> Any:
     """The schema with its value checks alone: missing values, keys and types are judged apart."""
-    checks = copy.deepcopy(schema)
+    checks = _without_scopes(copy.deepcopy(schema))
     checks.unique, checks.strict, checks.ordered, checks.coerce, checks.drop_invalid_rows = (
         None,
         False,

@@ -1,14 +1,13 @@
 """The dialect of a CSV file, detected from its bytes: the keys of `delivery.tables.<table>` that are not the defaults."""
 
 import csv
-import gzip
 import io
-import zlib
 from collections.abc import Sequence
 
 import polars as pl
 
 from ml_assets.core.contract.casting import cast
+from ml_assets.core.contract.decoding import COMPRESSED, Undecodable, expanded
 from ml_assets.core.draft.request import DraftRefused
 from ml_assets.spec.delivery import ReferenceSpec
 
@@ -30,9 +29,9 @@ _DECIMAL_COMMA = r"^\s*[+-]?\d+,\d+\s*$"
 
 def csv_dialect(content: bytes, *, name: str) -> ReferenceSpec:
     """Compression, encoding and separator. Raises DraftRefused where the bytes are not a table of text."""
-    compression = "gzip" if content.startswith(b"\x1f\x8b") else "none"
-    if compression == "gzip":
-        content = _expanded(content, name=name)
+    compression = next((name for name, magic in COMPRESSED.items() if content.startswith(magic)), "none")
+    if compression != "none":
+        content = _expanded(content, compression, name=name)
     encoding = _encoding(content)
     try:
         text = content.decode("utf-8-sig" if encoding == "utf-8" else encoding)
@@ -88,11 +87,11 @@ def _is_numeric(values: pl.Series) -> bool:
     return len(known) > 0 and float(known.cast(pl.Float64, strict=False).is_not_null().mean() or 0) >= ENOUGH  # type: ignore[arg-type]
 
 
-def _expanded(content: bytes, *, name: str) -> bytes:
+def _expanded(content: bytes, compression: str, *, name: str) -> bytes:
     try:
-        return gzip.decompress(content)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DraftRefused(f"{name}: the gzip file is damaged or was cut short: {error}") from None
+        return expanded(content, compression=compression)
+    except Undecodable as error:
+        raise DraftRefused(f"{name}: {error}") from None
 
 
 def _encoding(content: bytes) -> str:

@@ -56,12 +56,23 @@ class QuarantineFacts(TableFacts, frozen=True, kw_only=True):
     reasons: Mapping[str, Mapping[str, int]]
 
 
+class FoldFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """The fold of a delivery of a static table after those that the reserve folds are for: its keys (or groups), the new ones
+    with a known outcome that were there for one, how many it takes, and the fold that a person reopened in its place."""
+
+    units: int
+    waiting: int
+    needed: int
+    reopened: int | None = None
+
+
 class FeaturesFacts(Facts, frozen=True, kw_only=True):
     """`labelled`: how many of the rows have a known label; `lookups`: names of the lookup tables."""
 
     rows: int
     labelled: int
     lookups: tuple[str, ...]
+    fold: FoldFacts | None = None
 
 
 class OutcomesFacts(FeaturesFacts, frozen=True, kw_only=True):

@@ -137,11 +137,11 @@ class Partitions:
         return key
 
     def as_of(self, key: str, window: WindowSpec) -> AsOf | None:
-        """The window that ends at `key`, shorter at the start; None with fewer than `minimum` train partitions, and for a
-        delivery that no reserve fold is left for. A delivery is both: its rows are divided by their keys."""
+        """The window that ends at `key`, shorter at the start; None with fewer than `minimum` train partitions. A delivery of a
+        static table is both: its rows are divided by their keys, as far as a fold of them is open."""
         self.require(key)
         if self.is_static:
-            return AsOf(train=(key,), test=(key,)) if self.ordinal(key) <= self.folds else None
+            return AsOf(train=(key,), test=(key,))
         test = self.keys(self.shift(key, 1 - window.test), key)
         train = self.keys(self.shift(key, 1 - window.test - window.train), self.shift(key, -window.test))
         train = tuple(k for k in train if self.contains(k))

@@ -11,6 +11,7 @@ from functools import cached_property
 from ml_assets.core.lineage.partition_numbers import ordinal
 from ml_assets.core.lineage.partitions import partitions_of
 from ml_assets.core.lineage.reads import Read, Span, labelled_stage
+from ml_assets.core.lineage.reopenings import reopening_asset
 from ml_assets.core.lineage.situation import Asset, Cause, CurrentManifest, Definition, Item, Situation
 from ml_assets.core.lineage.stages import STAGES, declared_reads
 from ml_assets.spec.product import Product
@@ -83,8 +84,8 @@ class Planner:
         if not STAGES[stage].is_declared(self.product):
             return None
         match stage:
-            case "outcomes":
-                releases = dict(self._outcomes_now(key))
+            case "outcomes" | "features":
+                releases = dict(self._outcomes_now(key) if stage == "outcomes" else self._decided(key))
             case "model" if self._is_without_window(key) or self._cannot_train(key):
                 return None
             case "evaluation" if not self._is_known("model", key):
@@ -117,6 +118,11 @@ class Planner:
         current = self.situation.current.get(("outcomes", key))
         return {a: version for a, version in current.inputs.items() if a[0].startswith("landing/")} if current else {}
 
+    def _decided(self, key: str) -> dict[Asset, str]:
+        """A person's decision to test a delivery on the last fold again."""
+        entry = self.situation.reopened.get(key)
+        return {(reopening_asset(self.product.name), key): entry} if entry else {}
+
     def _recorded_releases(self, stage: str, key: str) -> dict[Asset, str]:
         """The releases that this was compared with, or scored by. They are facts of the time when it was made: a promotion or a
         rollback since then makes nothing stale."""
@@ -127,6 +133,8 @@ class Planner:
         """The inputs that core.lineage.stages declares for the stage, as far as they are known; None where they are too few."""
         versions: dict[Asset, str | None] = {}
         for read, (first, last) in self._declared_reads[stage]:
+            if not read.is_read(self.product, key):
+                continue
             there = self._before(key, -first, -last) if STAGES[read.stage].is_partitioned else [""]
             if not self.makes_missing:
                 there = [partition for partition in there if self._is_known(read.stage, partition)]
@@ -141,9 +149,8 @@ class Planner:
         return {stage: [(read, read.span(self.product)) for read in declared_reads(self.product, stage)] for stage in STAGES}
 
     def _is_without_window(self, key: str) -> bool:
-        """Whether no test window is left for a candidate: those of a static table are the reserve folds of its keys."""
-        calendar = partitions_of(self.product)
-        return calendar.is_static and calendar.as_of(key, self.product.window) is None
+        """Whether a delivery of a static table opens no fold, as far as its features are as they were."""
+        return key in self.situation.foldless and ("features", key) not in self.items
 
     def _cannot_train(self, key: str) -> bool:
         """Whether outcomes are not complete yet, or a candidate was refused that would be made now from the same."""

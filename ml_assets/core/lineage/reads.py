@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ml_assets.core.lineage.partitions import partitions_of
+from ml_assets.spec.partitions import DELIVERY_DIGITS, delivery_number
 from ml_assets.spec.product import Product
 
 Span = tuple[int, int]
@@ -31,6 +32,22 @@ def trained(product: Product) -> Span:
 def tested(product: Product) -> Span:
     """The test window of a candidate, which ends with the partition at hand."""
     return (-(product.window.test - 1), 0)
+
+
+def earlier_deliveries(product: Product) -> Span:
+    """The deliveries of a static table before the one at hand; no other product reads them."""
+    return (-(10**DELIVERY_DIGITS), -1) if product.partitions.is_static else (0, -1)
+
+
+def is_beyond_folds(product: Product, partition: str) -> bool:
+    """Whether every reserve fold of a static table was the test window of an earlier delivery than this one."""
+    return product.partitions.is_static and delivery_number(partition) > product.split.folds
+
+
+def knowing_all_keys(product: Product, there: Sequence[str]) -> Sequence[str]:
+    """Of earlier deliveries, those that know every key so far: the newest that knows those before it, if there is one."""
+    knowing = [key for key in there if is_beyond_folds(product, key)]
+    return knowing[-1:] or there
 
 
 def partitions_before(product: Product) -> int:
@@ -69,7 +86,8 @@ def labelled_stage(product: Product) -> str:
 @dataclass(frozen=True)
 class Read:
     """A stage and which of its partitions. What is not required is taken as far as there is any: of that the last `newest`, where
-    it is given, and none where there are fewer than `at_least`. Only products that have the stage read it."""
+    it is given, or those that are `chosen`, and none where there are fewer than `at_least`. Only products that have the stage
+    read it, and of them only the partitions for which it `is_read`."""
 
     stage: str
     span: Callable[[Product], Span] = this
@@ -77,10 +95,12 @@ class Read:
     at_least: Callable[[Product], int] = lambda _: 0
     newest: Callable[[Product], int] | None = None
     is_declared: Callable[[Product], bool] = always
+    chosen: Callable[[Product, Sequence[str]], Sequence[str]] = lambda _, there: there
+    is_read: Callable[[Product, str], bool] = lambda *_: True
 
     def taken(self, product: Product, there: Sequence[str]) -> Sequence[str]:
         """Of the partitions of the span that there are, in order, those that are read."""
-        newest = there[-self.newest(product) :] if self.newest else there
+        newest = there[-self.newest(product) :] if self.newest else self.chosen(product, there)
         return newest if len(newest) >= self.at_least(product) else ()
 
 
@@ -88,5 +108,7 @@ def keys(product: Product, partition: str, span: Span) -> list[str]:
     """The keys of a span that the product's calendar has, in order."""
     calendar = partitions_of(product)
     first, last = span
+    if calendar.is_static:  # of a delivery, all before it may be meant: there is none before the first
+        first = max(first, 1 - calendar.ordinal(partition))
     shifted = (calendar.shift(partition, offset) for offset in range(first, last + 1))
     return [key for key in shifted if calendar.contains(key)]

@@ -52,7 +52,9 @@ class Situation:
     """All that a plan looks at.
 
     `delivered`: digests of landing files by table, per partition; `reference` the same for reference tables, `outcomes` those of
-    files of outcomes, by what lineage calls them. `immature`: partitions whose outcomes are not complete yet.
+    files of outcomes, by what lineage calls them. `immature`: partitions whose outcomes are not complete yet. `foldless`:
+    deliveries of a static table whose current features open no fold; `reopened`: people's decisions to test on the last one
+    again.
     `untrained`: candidates that could not be trained, by partition, with what they would have been made from: the features of
     their training and test windows. `accepted`: partitions whose current evaluation is an ACCEPT; `answered`: bundle that served
     before a partition; `recalled`: partitions with the reason; `recalled_releases`: bundles that were recalled or made from what
@@ -70,3 +72,5 @@ class Situation:
     recalled: Mapping[str, str] = field(default_factory=dict)
     recalled_releases: frozenset[str] = frozenset()
     untrained: Mapping[str, CurrentManifest] = field(default_factory=dict)
+    foldless: frozenset[str] = frozenset()
+    reopened: Mapping[str, str] = field(default_factory=dict)

@@ -14,8 +14,11 @@ from ml_assets.core.digests import digest_json
 from ml_assets.core.lineage.reads import (
     Read,
     always,
+    earlier_deliveries,
     has_labels,
+    is_beyond_folds,
     keys,
+    knowing_all_keys,
     labelled_apart,
     labelled_together,
     lookback,
@@ -57,6 +60,14 @@ _TABLES = ("numpy", "pandera", "polars")
 _JUDGED = ("catboost", "duckdb", "msgspec", "numpy", "polars", "pyarrow", "scipy")
 _LOGGED = tuple(f"resources.tracking.mlflow_catalogue:{name}" for name in ("log", "Catalogue", "Catalogue.run"))
 _REFERENCE = Read("reference", is_declared=lambda product: bool(product.delivery.reference))
+_KEYS_BEFORE = Read(
+    "features",
+    earlier_deliveries,
+    is_required=False,
+    is_declared=lambda product: product.partitions.is_static,
+    chosen=knowing_all_keys,
+    is_read=is_beyond_folds,
+)
 _EVALUATED = (Read("model"), Read("evaluation"))
 _TESTED = (Read("features", tested, is_declared=labelled_together), Read("outcomes", tested, is_declared=labelled_apart))
 _BEFORE = (
@@ -97,8 +108,8 @@ _STAGES = (
     Stage(
         "features",
         _built_by("features"),
-        (Read("dataset", lookback, is_required=False), Read("dataset"), _REFERENCE),
-        ("delivery", "features", "partitions"),
+        (Read("dataset", lookback, is_required=False), Read("dataset"), _REFERENCE, _KEYS_BEFORE),
+        ("delivery", "features", "partitions", "split"),
         ("dbt-core", "dbt-duckdb", "duckdb", "polars", "pyarrow", "sqlglot"),
         ("contract", "dbt"),
     ),
@@ -198,6 +209,8 @@ def reads(product: Product, stage: str, partition: str, is_there: Callable[[tupl
     required: list[tuple[str, str]] = []
     available: list[tuple[str, str]] = []
     for read in declared_reads(product, stage):
+        if not read.is_read(product, partition):
+            continue
         span_keys = keys(product, partition, read.span(product)) if STAGES[read.stage].is_partitioned else [""]
         if read.is_required:
             required += [(read.stage, key) for key in span_keys]

@@ -7,6 +7,7 @@ import polars as pl
 from ml_assets.core.frames import parquet_bytes
 from ml_assets.core.lineage.handles import Handle
 from ml_assets.core.lineage.manifests import Output
+from ml_assets.core.model.split import rows_of
 from ml_assets.errors import MlAssetsError
 from ml_assets.spec.product import Product
 
@@ -24,7 +25,7 @@ def model_columns(product: Product) -> tuple[str, ...]:
 def stacked(features: Sequence[Handle], *, product: Product) -> pl.DataFrame:
     """The rows of these features, partition after partition. Raises FeaturesRefused where their columns differ: they were made by
     different SQL, and a cast would hide it."""
-    frames = {handle.partition: handle.frame("features.parquet") for handle in features}
+    frames = {handle.partition: rows_of(handle, product) for handle in features}
     first, *others = frames
     for key in others:
         if frames[key].schema != frames[first].schema:

@@ -45,13 +45,19 @@ def recorded_known(request_json: bytes) -> dict[str, list[Any]]:
     return {field["name"]: field["known"] for field in json.loads(request_json) if "known" in field}
 
 
-def evenly_spaced(product: Product, requests: pl.DataFrame, *, known: Known, rows: int) -> list[int]:
-    """The positions of at most `most` requests, evenly spaced among those that have no unknown category."""
-    is_accepted = np.ones(requests.height, dtype=bool)
+def evenly_spaced(product: Product, requests: pl.DataFrame, *, known: Known, kept: pl.Series, rows: int) -> list[int]:
+    """The positions of at most `rows` requests, evenly spaced among those that have no unknown category. `kept` (n,):
+    whether each keeps the rules across its columns."""
+    is_accepted = kept.to_numpy().copy()
     for column, values in known.items():
         is_accepted &= (requests[column].is_null() | requests[column].is_in(values)).to_numpy()
     accepted = np.flatnonzero(is_accepted)
     if requests.height and not accepted.size:
+        if not known:
+            raise NothingKnown(
+                f"{product.name}: each of the {requests.height} requests that may try the release breaks a rule of Request in "
+                f"contract.py, which the endpoint would refuse; let the requests keep it, or leave the rule out"
+            )
         raise NothingKnown(
             f"{product.name}: each of the {requests.height} requests that may try the release has a value of "
             f"{', '.join(sorted(known))} that the training never saw; train on more partitions, or let "

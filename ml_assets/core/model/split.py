@@ -1,7 +1,8 @@
 """The rows of a static table by their key: what a candidate trains on, what it is tested on, and what a release has never seen.
 
 A key falls into the training share (part 0) or one of the reserve folds (1 to N), by a salted hash and nothing else: in which
-delivery it comes, and what its other columns say, does not matter. The n-th delivery is tested on fold n.
+delivery it comes, and what its other columns say, does not matter. The n-th delivery is tested on fold n. Deliveries after those
+are tested on folds that new keys open (new_folds.py).
 """
 
 import hashlib
@@ -13,11 +14,16 @@ from typing import Any
 import polars as pl
 
 from ml_assets.core.digests import digest_json
+from ml_assets.core.lineage.handles import Handle
 from ml_assets.spec.partitions import delivery_number
 from ml_assets.spec.product import Product
 
 TRAINING = 0
 """The part that is trained on from the first delivery on."""
+FOLDS = "folds.parquet"
+"""The member of a features snapshot that has the part of each key, where the hash alone does not say it."""
+PART = "_part_of_split"
+"""The column of a row's part."""
 _BITS = 64
 
 
@@ -35,10 +41,27 @@ def delivery(partition: str) -> int:
     return int(partition)
 
 
+def division(product: Product) -> list[str]:
+    """The columns that the rows are divided by: the group of the key where one is declared, else all of it."""
+    return [product.split.group] if product.split.group else list(product.features.key)
+
+
+def rows_of(features: Handle, product: Product) -> pl.DataFrame:
+    """The rows of a features snapshot, with their parts where its deliveries have new folds."""
+    rows = features.frame("features.parquet")
+    if FOLDS not in features.members:
+        return rows
+    return rows.join(features.frame(FOLDS), on=division(product), how="left", nulls_equal=True, maintain_order="left")
+
+
 def parts(frame: pl.DataFrame, product: Product) -> pl.Series:
-    """The part of each row (rows,), by the group of its key where one is declared, else by all of it."""
-    spec = product.split
-    columns = [spec.group] if spec.group else list(product.features.key)
+    """The part of each row (rows,); null for new keys that wait until there are enough of them for a fold."""
+    return frame[PART] if PART in frame.columns else hashed(frame, product)
+
+
+def hashed(frame: pl.DataFrame, product: Product) -> pl.Series:
+    """The part of each row (rows,), by the hash of its key alone."""
+    spec, columns = product.split, division(product)
     keys = frame.select(columns).unique(maintain_order=True)
     part = partial(part_of, salt=spec.salt or product.name, train=spec.train, folds=spec.folds)
     known = keys.with_columns(pl.Series("part", [part(key) for key in keys.iter_rows()], dtype=pl.Int64))
@@ -58,7 +81,7 @@ def tested_on(frame: pl.DataFrame, product: Product, *, partition: str) -> pl.Da
     static table the fold of this delivery alone."""
     if not product.partitions.is_static:
         return frame
-    return frame.filter(parts(frame, product) == delivery_number(partition))
+    return frame.filter(parts(frame, product) == delivery_number(partition)).drop(PART, strict=False)
 
 
 def unseen_labels(frame: pl.DataFrame, product: Product, *, partition: str, release: str) -> pl.DataFrame:
@@ -68,14 +91,13 @@ def unseen_labels(frame: pl.DataFrame, product: Product, *, partition: str, rele
         return frame
     label = product.features.label
     is_unseen = parts(frame, product).is_between(delivery_number(release), delivery_number(partition))
-    return frame.with_columns(pl.when(is_unseen).then(pl.col(label)).alias(label))
+    return frame.with_columns(pl.when(is_unseen).then(pl.col(label)).alias(label)).drop(PART, strict=False)
 
 
 def split_digest(product: Product) -> str:
     """The digest of what decides the part of each key; two models with another digest were not trained on rows of the same
     division."""
-    spec = product.split
-    columns = [spec.group] if spec.group else list(product.features.key)
+    spec, columns = product.split, division(product)
     return digest_json([columns, spec.salt or product.name, spec.train, spec.folds])
 
 

@@ -76,7 +76,14 @@ def fit(frame: pl.DataFrame, *, product: Product, columns: Sequence[str], progre
 
 
 def feature_kinds(frame: pl.DataFrame) -> list[dict[str, str]]:
-    """Each column's name and kind: a string is a "category", everything else a "number"."""
+    """Each column's name and kind: a string is a "category", a number or a boolean a "number". Raises TrainingRefused for any
+    other: on a time or a list CatBoost ends the process."""
+    for name, dtype in frame.schema.items():
+        if not (dtype.is_numeric() or dtype in (pl.String, pl.Boolean, pl.Null)):
+            raise TrainingRefused(
+                f"feature '{name}' is {dtype}, and a model sees text, numbers and booleans; let the SQL of the features make "
+                f"numbers of it, such as epoch(…) or hour(…)"
+            )
     return [{"name": n, "kind": "category" if t == pl.String else "number"} for n, t in frame.schema.items()]
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from ml_assets.core.contract.engine import request_fields
+from ml_assets.core.contract.row_rules import field_rules, keeps, row_rules, without_field_rules
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.metrics.drift import profile
 from ml_assets.core.model.features import model_columns
@@ -72,11 +73,13 @@ def files(product: Product, parts: Parts, *, name: str) -> dict[str, bytes]:
         "evidence.json": _json(evidence),
         "card.md": parts.card.encode(),
     }
+    if rules := [*field_rules(request_fields(product.contract.Request)), *row_rules(product.contract.Request)]:
+        members["rules.json"] = _json([rule.entry for rule in rules])
     return members | {f"lookups/{lookup}.parquet": content for lookup, content in parts.lookups.items()}
 
 
 def _fields(product: Product, known: Known) -> list[dict[str, Any]]:
-    fields = request_fields(product.contract.Request)
+    fields = map(without_field_rules, request_fields(product.contract.Request))
     return [field | ({"known": known[field["name"]]} if field["name"] in known else {}) for field in fields]
 
 
@@ -84,7 +87,7 @@ def golden(
     product: Product, requests: pl.DataFrame, scores: np.ndarray, *, known: Known, rows: int = GOLDEN_ROWS
 ) -> dict[str, Any]:
     """Evenly spaced requests that the endpoint takes, as a client would send them, with their offline scores."""
-    chosen = evenly_spaced(product, requests, known=known, rows=rows)
+    chosen = evenly_spaced(product, requests, known=known, kept=keeps(product.contract.Request, requests), rows=rows)
     return {"requests": as_requests(product, requests[chosen]), "scores": [float(scores[i]) for i in chosen]}
 
 

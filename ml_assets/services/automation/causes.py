@@ -10,9 +10,11 @@ from ml_assets.core.lineage.partitions import partitions_of
 from ml_assets.core.notices import Event, Notice, Severity, cause_id
 from ml_assets.services.automation.outbox import TOLD_DAYS
 from ml_assets.services.automation.policy import evidence_of
-from ml_assets.services.next_window import next_partition, no_fold_left
+from ml_assets.services.folds import no_fold
+from ml_assets.services.next_window import next_partition, next_window
 from ml_assets.services.outcomes.promises import HOLDS, VALUE_HOLDS
 from ml_assets.services.release_status import release_statuses
+from ml_assets.spec.partitions import DELIVERY_DIGITS
 from ml_assets.spec.product import Product
 from resources.landing import Landing
 from resources.ledger import attempts as recorded
@@ -158,17 +160,20 @@ class Causes:
             )
 
     def without_folds(self) -> Iterator[Notice]:
-        """A static table whose every reserve fold was a test window: nothing of it is trained any more."""
+        """A static table whose every reserve fold was a test window, and whose newest delivery opened no other: nothing of it is
+        trained until new rows do, or a person decides."""
         product, ledger = self.product, self.lineage.ledger
-        if product.partitions.is_static and next_partition(ledger, product) is None:
+        newest = max(ledger.partitions(product.name, "raw"), default="")
+        is_last_fold = newest == f"{product.split.folds:0{DELIVERY_DIGITS}}"
+        if next_partition(ledger, product) is None and (is_last_fold or no_fold(ledger, product, newest)):
             yield self._notice(
                 "waiting",
                 "warning",
                 f"folds {product.split.folds}",
                 title="no further candidate is trained",
-                why=no_fold_left(product),
+                why=next_window(ledger, product),
                 command=f"ml-assets status {product.name}",
-                partition=ledger.partitions(product.name, "raw")[-1],
+                partition=newest,
                 at=self.now.isoformat(timespec="seconds"),
             )
 

@@ -17,7 +17,7 @@ from ml_assets.core.lineage.records import EvidenceRecord
 from ml_assets.core.lineage.stages import train_keys
 from ml_assets.core.lineage.triggers import TriggerKind, TriggerRecord
 from ml_assets.core.outcomes.maturity import immature, is_matured
-from ml_assets.services.next_window import no_fold_left
+from ml_assets.services.folds import no_fold
 from ml_assets.services.outcomes.promises import HOLDS
 from ml_assets.services.planning.untrained_candidates import is_as_refused, outcomes_awaited, tested_features, untrained
 from ml_assets.spec.product import Product
@@ -82,8 +82,8 @@ def due_training(ledger: Ledger, instance: "DagsterInstance", product: Product, 
             return f"training waits: {waits}"
         return f"no {label} is known yet: training waits for a delivery of {there[-1]} or before that brings them"
     partition = known if there else ""
-    if partition and calendar.is_static and calendar.as_of(partition, product.window) is None:
-        return no_fold_left(product)
+    if partition and (why := no_fold(ledger, product, partition)):
+        return why
     if not partition or calendar.as_of(partition, product.window) is None:
         return f"there are fewer than window.minimum ({product.window.minimum}) partitions to train on before a test window"
     if on_its_way := recorded.newest(ledger, product.name, is_open=True):

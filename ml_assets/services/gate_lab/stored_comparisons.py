@@ -172,7 +172,9 @@ class Case:
     def _stacked(self, features: Sequence[Manifest]) -> "pl.DataFrame":
         import polars as pl
 
-        return pl.concat(self.lineage.snapshots.frame(m.snapshot, "features.parquet") for m in features)
+        from ml_assets.core.model.split import rows_of
+
+        return pl.concat(rows_of(self.lineage.handle(manifest), self.product) for manifest in features)
 
     def _labelled(self, rows: "pl.DataFrame") -> "pl.DataFrame":
         from ml_assets.core.model.training import labelled

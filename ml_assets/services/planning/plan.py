@@ -14,6 +14,8 @@ from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.planning import Cause, Definition, Item, Planner, Situation
 from ml_assets.core.outcomes.maturity import is_matured
 from ml_assets.core.release.serving_history import answered
+from ml_assets.services.build_snapshots import reopening_digests
+from ml_assets.services.folds import no_fold
 from ml_assets.services.planning import empty_plans
 from ml_assets.services.planning.ledger_reads import DeclaredKind, current_manifests, made_otherwise, production_moves, stored
 from ml_assets.services.planning.untrained_candidates import untrained
@@ -107,6 +109,8 @@ def situation(ledger: Ledger, product: Product, around: Surroundings) -> Situati
         reference=around.reference,
         answered=answered(moves, sorted(known)),
         accepted=manifests.accepted,
+        foldless=frozenset(key for key in known if no_fold(ledger, product, key)),
+        reopened=reopening_digests(ledger, product),
         untrained={key: stage.as_planned for key, stage in refused.items()},
         recalled=recalls.recalled_partitions(ledger, product.name, around.delivered) if is_any else {},
         recalled_releases=recalled_bundles(ledger, product.name, "production") if is_any else frozenset(),

@@ -48,10 +48,12 @@ def keeps_contract(snapshots: Snapshots, product: Product, features: Manifest) -
 def _held(frame: "pl.DataFrame", product: Product) -> Finding:
     from pandera.errors import SchemaErrors
 
+    from ml_assets.core.contract.schema import schema_to_validate
+
     if frame.is_empty():
         return Finding(KEEPS_CONTRACT, False, "there are no rows")
     try:
-        product.contract.Features.validate(frame, lazy=True)
+        schema_to_validate(product.contract.Features).validate(frame, lazy=True)
     except SchemaErrors as error:
         cases = error.failure_cases.head(5).select("column", "check", "failure_case").rows()
         message = "; ".join(f"{column}: {check} ({case})" for column, check, case in cases)

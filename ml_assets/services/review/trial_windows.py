@@ -4,11 +4,21 @@ from collections.abc import Callable
 from functools import cache
 
 from ml_assets.core.lineage.partitions import partitions_of
+from ml_assets.core.lineage.reads import is_beyond_folds
 from ml_assets.core.lineage.stages import test_keys, train_keys
+from ml_assets.services.folds import fold_of
 from ml_assets.spec.product import Product
 from resources.ledger import recalls
 from resources.ledger.budget import Budget
 from resources.ledger.ledger import Ledger
+
+
+def _has_own_rows(ledger: Ledger, product: Product, partition: str) -> bool:
+    """Whether the window has rows that no earlier window had: of a static table a delivery may open no fold, or reopen one."""
+    if not is_beyond_folds(product, partition):
+        return True
+    fold = fold_of(ledger, product, partition)
+    return fold is not None and fold.units > 0 and fold.reopened is None
 
 
 def retired_windows(ledger: Ledger, product: Product, *, most: int = 0) -> list[str]:
@@ -28,7 +38,8 @@ def retired_windows(ledger: Ledger, product: Product, *, most: int = 0) -> list[
     taken: set[str] = set()
     is_retired = _retirement(ledger, product)
     calendar = partitions_of(product)
-    for key in reversed([key for key in delivered if calendar.contains(key) and calendar.as_of(key, product.window)]):
+    opened = [key for key in delivered if calendar.contains(key) and calendar.as_of(key, product.window)]
+    for key in reversed([key for key in opened if _has_own_rows(ledger, product, key)]):
         tested = test_keys(product, key)
         trained = set(train_keys(product, key)) & set(delivered)
         is_whole = set(tested) <= set(delivered) and len(tested) == product.window.test

@@ -16,7 +16,7 @@ from ml_assets.serving.plain.duckdb_features import DuckDbFeatures, FeatureQuery
 from ml_assets.serving.plain.feature_values import FeatureValues
 from ml_assets.serving.release.bundle_files import BundleFiles, BundleRefused, lookup_name, read_members
 from ml_assets.serving.release.observed_counts import ObservedCounts
-from ml_assets.serving.requests.parser import Limits, RequestDecoder
+from ml_assets.serving.requests.parser import NO_RULES, Limits, RequestDecoder
 from ml_assets.serving.requests.refusals import BadRequest
 
 if TYPE_CHECKING:
@@ -107,7 +107,8 @@ def load(
 
 def _assemble(members: Mapping[str, bytes], golden: Golden, limits: Limits | None, *, is_compiled: bool) -> Bundle:
     card = msgspec.json.decode(members["bundle.json"], type=Card)
-    decoder = RequestDecoder(members["request.json"], limits=limits, key=card.key, time=card.time)
+    rules = members.get("rules.json", NO_RULES)
+    decoder = RequestDecoder(members["request.json"], limits=limits, key=card.key, time=card.time, rules=rules)
     if card.time and card.time not in {field.name for field in decoder.fields}:
         raise BundleRefused(f"request.json has no field {card.time!r}, the time of bundle.json: a request must say when")
     query = FeatureQuery(

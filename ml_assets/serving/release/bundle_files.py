@@ -9,7 +9,7 @@ from ml_assets.core.digests import sha256
 from ml_assets.errors import MlAssetsError
 
 REQUIRED = frozenset({"model.cbm", "bundle.json", "features.sql", "request.json", "golden.json"})
-OPTIONAL = frozenset({"profile.json", "manifest.json", "evidence.json", "card.md"})
+OPTIONAL = frozenset({"rules.json", "profile.json", "manifest.json", "evidence.json", "card.md"})
 LOOKUP = re.compile(r"lookups/([A-Za-z_][A-Za-z0-9_]*)\.parquet")
 
 

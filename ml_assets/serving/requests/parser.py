@@ -4,19 +4,22 @@ import datetime as dt
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from keyword import iskeyword
 from operator import attrgetter
 from typing import Annotated, Any, Literal, cast
 
 import msgspec
 
-from ml_assets.serving.requests.all_mistakes import every_refusal, with_moments
+from ml_assets.serving.requests.all_mistakes import MOST_NAMED, every_refusal, with_moments
 from ml_assets.serving.requests.byte_counts import colons, count
 from ml_assets.serving.requests.field import Field, RequestSpecRefused, annotation
 from ml_assets.serving.requests.refusals import BadRequest, Refusal, not_finite, refusal, repeated_field
+from ml_assets.serving.requests.row_rules import RowRules
 
 POSSIBLE_YEARS = range(1583, 2200)
 """Years of the Gregorian calendar in which a question may be asked: 1399 is the year of another one."""
+NO_RULES = b"[]"
 _NOT_LISTED = "Invalid enum value"
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
 
@@ -36,12 +39,21 @@ class RequestDecoder:
     `key`: the fields that name a question, which no two rows of a request share; `time`: the one that says when it is asked.
     """
 
-    def __init__(self, content: bytes, *, limits: Limits | None = None, key: Sequence[str] = (), time: str = "") -> None:
-        """Build the row type from the bytes of request.json."""
+    def __init__(
+        self,
+        content: bytes,
+        *,
+        limits: Limits | None = None,
+        key: Sequence[str] = (),
+        time: str = "",
+        rules: bytes = NO_RULES,
+    ) -> None:
+        """Build the row type from the bytes of request.json; `rules` are those of rules.json, across fields."""
         self.limits = limits or Limits()
         self.fields = _fields(content)
         self._time = time
         self.attributes = {field.name: _attribute(field.name, number) for number, field in enumerate(self.fields)}
+        self._rules = RowRules(rules, self.attributes)
         self.row_type = msgspec.defstruct(
             "Request",
             [(self.attributes[field.name], annotation(field)) for field in self.fields],
@@ -70,7 +82,10 @@ class RequestDecoder:
         rows, names = self._rows(body)
         if colons(body) != names and (path := repeated_field(body)) is not None:
             raise BadRequest(422, [Refusal(path=path, message="the field is there twice", allowed=self._allowed(path))])
-        return self._possible(self._in_utc(rows))
+        possible = self._possible(self._in_utc(rows))
+        if self._rules.rules and (broken := [*islice(self._rules.broken(possible), MOST_NAMED)]):
+            raise BadRequest(422, broken, reason="rule")
+        return possible
 
     def _rows(self, body: bytes, *, may_have_dates: bool = True) -> tuple[list[msgspec.Struct], int]:
         """The rows of a body, and how many names of fields it should have. A bare date of a timestamp is its midnight: looked

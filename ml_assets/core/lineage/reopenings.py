@@ -1,0 +1,18 @@
+"""The ledger's record of a person's decision to test once more on a fold that is used up. Pure."""
+
+import msgspec
+
+
+class ReopeningRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """The candidate as of a delivery of a static table, `partition`, may be tested on the last fold again. What it shows there
+    proves nothing: only an override lets it serve."""
+
+    product: str
+    partition: str
+    by: str
+    reason: str
+
+
+def reopening_asset(product: str) -> str:
+    """The name of such decisions among what features are made from."""
+    return f"decision/{product}/reopening"
