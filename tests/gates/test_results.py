@@ -27,7 +27,7 @@ CLAIMS = [
         ("open", "prove", "UNDECIDED"),
     )
 ]
-WORDS = {"proven": "shown", "spared": "not disproven", "broken": "disproven", "open": "undecided"}
+WORDS = {"proven": "proven", "spared": "not disproven", "broken": "disproven", "open": "undecided"}
 
 
 @pytest.mark.parametrize(
