@@ -104,9 +104,15 @@ def test_of_a_regression_a_difference_has_bounds_where_a_single_loss_has_none(te
         assert (case.low, case.high) == pytest.approx((min(tried), max(tried)), abs=1e-9)
 
 
-@pytest.mark.parametrize(
-    "text", ["roc_auc(candidate) > 0.6", "tpr(candidate) - tpr(champion) > -0.1", "ratio(brier, by: line) > 0.8"]
+NO_MEANS = (
+    "roc_auc(candidate) > 0.6",
+    "tpr(candidate) - tpr(champion) > -0.1",
+    "ratio(brier, by: line) > 0.8",
+    "mape(candidate) < 0.2",
 )
+
+
+@pytest.mark.parametrize("text", NO_MEANS)
 def test_what_is_not_a_mean_has_no_worst_case(text: str) -> None:
     assert worst_case(parse(text), without_outcomes(line=["A"] * 5)) is None
 
