@@ -43,7 +43,7 @@ def test_a_release_whose_labels_come_apart_is_rebuilt_from_its_delivered_bytes(t
     with blank_pages():
         for day in (FIRST, SECOND):
             assert home.run(day).success
-    deliver_returns(home, FIRST, only=[0])  # what came since does not count
+    deliver_returns(home, FIRST, after="2024-05-01")  # what came since does not count
     outcome = again(home, SECOND)
     assert outcome["equal"], json.dumps(outcome, indent=1)
     rebuilt = {(row["stage"], row["partition"]) for row in outcome["stages"]}
