@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from ml_assets.errors import MlAssetsError
-from resources.settings import mounted_secrets
+from resources.settings import mounted_secrets, with_driver
 
 PINNED = {"TZ": "UTC", "LC_ALL": "C.UTF-8", "LANG": "C.UTF-8"}
 CLEARED = ("DBT_", "MLFLOW_", "_MLFLOW_", "PANDERA_", "POLARS_")
@@ -42,6 +42,8 @@ def pin(home: Path) -> None:
     mask = os.umask(0o077)
     os.umask(mask & ~OWNER_BITS)  # what the owner cannot read or enter is of no use to the next step
     os.environ.update(mounted_secrets(os.environ))  # Dagster reads the variables that its configuration names
+    if database := os.environ.get("ML_ASSETS_DAGSTER"):
+        os.environ["ML_ASSETS_DAGSTER"] = with_driver(database)
     os.environ["MPLCONFIGDIR"] = str(home / "cache" / "matplotlib")  # else it keeps its list of fonts below HOME
     pin_variables()
 

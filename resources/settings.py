@@ -71,6 +71,7 @@ class Settings:
     landing_url: str = ""
     dagster: str = field(default="", repr=False)
     team_dagster: Path | None = None
+    advertise: str = ""
 
     @property
     def dagster_home(self) -> Path:
@@ -80,7 +81,7 @@ class Settings:
     @property
     def dagster_storage(self) -> str:
         """The URL of Dagster's storage with the driver that dagster-postgres is made for; empty where there is none."""
-        return f"postgresql+psycopg2://{self.dagster.partition('://')[2]}" if self.dagster else ""
+        return with_driver(self.dagster)
 
     @property
     def mlflow_artifacts(self) -> Path:
@@ -148,6 +149,12 @@ class Settings:
         return {variable(name): str(value) for name, value in values.items()} | mounted | team
 
 
+def with_driver(url: str) -> str:
+    """The URL of a PostgreSQL database with the driver of dagster-postgres: SQLAlchemy 2.1 takes another one by itself, whose
+    statements differ, so that events are lost (dagster#33958)."""
+    return f"postgresql+psycopg2://{url.partition('://')[2]}" if url else ""
+
+
 def variable(name: str) -> str:
     """The environment variable of a setting."""
     return f"ML_ASSETS_{name.removesuffix('_url') if name == 'landing_url' else name}".upper()
@@ -186,6 +193,7 @@ def settings(environ: Mapping[str, str] | None = None) -> Settings:
         landing_url=landing_url,
         dagster=_dagster_database(env.get("ML_ASSETS_DAGSTER") or ""),
         team_dagster=_team_dagster(env, home),
+        advertise=env.get("ML_ASSETS_ADVERTISE") or "",
     )
 
 

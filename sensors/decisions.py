@@ -1,6 +1,8 @@
 """A person's decision that has not taken effect yet launches the release run of its partition, once per decision: an approval, an
 override, or the end of a freeze.
 
+It also records what servers that may not write did while the ledger was away (break-glass rollbacks).
+
 It compares the recorded decisions with the current releases, whoever recorded them and however: a missed tick loses nothing.
 """
 
@@ -11,7 +13,9 @@ import dagster as dg
 
 from ml_assets.core.release.records import OverrideRecord
 from ml_assets.services.release_status import release_statuses
+from ml_assets.services.replicas.reconcile import reconcile_reported
 from ml_assets.spec.product import Product
+from resources.endpoints.moves import Endpoints
 from resources.ledger.decisions import Decisions
 from resources.ledger.recalls import derived
 from resources.ledger.triggers import frozen, last_freeze
@@ -30,7 +34,11 @@ def build(product: Product) -> dg.SensorDefinition:
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Approvals and overrides that have not taken effect yet.",
     )
-    def decisions(context: dg.SensorEvaluationContext, lineage: dg.ResourceParam[Lineage]) -> dg.SensorResult | dg.SkipReason:
+    def decisions(
+        context: dg.SensorEvaluationContext, lineage: dg.ResourceParam[Lineage], endpoints: dg.ResourceParam[Endpoints]
+    ) -> dg.SensorResult | dg.SkipReason:
+        for outcome in reconcile_reported(endpoints, product):
+            context.log.warning(f"{product.name}: {outcome}")
         requests = list(_requests(product, lineage))
         if not requests:
             return dg.SkipReason("every decision has taken effect, or waits for another one")

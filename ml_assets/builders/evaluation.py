@@ -10,7 +10,7 @@ import polars as pl
 from ml_assets.core.evaluation.coverage import lacking
 from ml_assets.core.evaluation.snapshot import columns_of, judge_candidate, levels_of, output
 from ml_assets.core.gates.history import history
-from ml_assets.core.gates.panel import as_levels
+from ml_assets.core.gates.panel import as_levels, is_about_means
 from ml_assets.core.gates.too_good import earlier_gains
 from ml_assets.core.gates.unknown_rows import UnknownRows
 from ml_assets.core.lineage.facts import FeaturesFacts
@@ -81,8 +81,10 @@ def build(inputs: ComparisonInputs, product: Product, partition: str) -> Output:
 
 
 def unknown_rows(inputs: ComparisonInputs, product: Product) -> UnknownRows | None:
-    """The rows of the test window whose label is not known, scored by each model; None where there is none, or a release
-    cannot score them."""
+    """The rows of the test window whose label is not known, scored by each model; None where there is none, no claim is about a
+    mean, or a release cannot score them."""
+    if not any(is_about_means(claim.form) for claim in product.gates.claims):
+        return None
     rows = window_rows(inputs.tested, inputs.before, product)
     rows = rows.filter(pl.col(product.features.label).is_null())
     if rows.is_empty():
@@ -104,7 +106,10 @@ def outcomes_lacking(inputs: ComparisonInputs, product: Product) -> str:
     if again := [fold for handle in inputs.tested if (fold := _reopened(handle)) is not None]:
         return f"fold {again[0]} was the test window of an earlier delivery, and a person reopened it: it proves nothing"
     found = [lacking(window_rows(window, inputs.before, product), usual, product=product) for window in _windows(inputs)]
-    return "; ".join(filter(None, found))
+    if not any(found):
+        return ""
+    again = f"`ml-assets run {product.name} --partition {inputs.tested[-1].partition}` asks again, as another look"
+    return f"{'; '.join(filter(None, found))}; deliver what is missing, and {again}"
 
 
 def _reopened(tested: Handle) -> int | None:

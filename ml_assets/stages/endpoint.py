@@ -103,7 +103,7 @@ def promote(lineage: Lineage, endpoints: Endpoints, settings: Settings, product:
     status = release_status(lineage, product, release)
     decision = status.decision
     if decision.action == "promote" and (reasons := contradictions(lineage, product, status.evaluation)):
-        decision = Decision("refuse", tuple(reasons))
+        decision = Decision("refuse", (*reasons, "`ml-assets verify` says what was changed"))
     if decision.action == "refuse":
         body = {
             "product": product.name,

@@ -96,7 +96,8 @@ def _refuse_without_evidence(lineage: Lineage, product: Product, key: str, *, ru
         lineage.ledger.append("refusal", {**recorded, "evaluation": evaluation.id, "run": run})
         raise ReleaseRefused(
             f"{product.name} {key}: refused to release model {model.data_version[:12]}: {'; '.join(reasons)}. "
-            f"The evaluation: `ml-assets lineage {evaluation.id[:12]}`"
+            f"The evaluation: `ml-assets lineage {evaluation.id[:12]}`; `ml-assets run {product.name} --partition {key}` judges "
+            f"again what is stale or was changed"
         )
     permit = clearance(product, facts.verdict, has_champion="champion" in compared, override=override)
     return override if permit.overridden else None

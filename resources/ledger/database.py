@@ -15,7 +15,8 @@ BUSY_SECONDS = 60
 ADVISORY_LOCK = 7236171
 SCHEMA = 1
 """The version of the tables. A later one, which this code could write wrongly, is refused; added tables need no version."""
-CONNECT_SECONDS = 5
+_AWAY = {"connect_timeout": 5, "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 10_000}
+"""libpq's options, in seconds and milliseconds: when a connection whose other end went silent counts as lost."""
 MOVED_TO = "moved_to"
 
 
@@ -150,8 +151,8 @@ def _engine(url: str) -> Engine:
     if make_url(url).get_backend_name() != "sqlite":
         # what comes after the lock has to see what the writer before committed; a server that is away must not hold up what can
         # go on without it, and one that came back is not met with a connection of before
-        options = {"connect_timeout": CONNECT_SECONDS} if make_url(url).get_backend_name() == "postgresql" else {}
-        return create_engine(url, isolation_level="READ COMMITTED", pool_pre_ping=True, connect_args=options)
+        options = _AWAY if make_url(url).get_backend_name() == "postgresql" else {}
+        return create_engine(url, isolation_level="READ COMMITTED", pool_pre_ping=True, connect_args=dict(options))
     engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
     if engine.url.database:
         Path(engine.url.database).parent.mkdir(parents=True, exist_ok=True)

@@ -14,9 +14,8 @@ def place_of(blobs: Blobs) -> str:
             return place_of(own)
         case LocalBlobs(root=root):
             return root.as_uri()
-        case RemoteBlobs(filesystem=filesystem, root=root):
-            protocol = filesystem.protocol
-            return f"{protocol if isinstance(protocol, str) else protocol[0]}://{root}"
+        case RemoteBlobs(root=root):
+            return f"{blobs.place.scheme}://{root}"
     raise TypeError(f"no place is known of {type(blobs).__name__}")
 
 
@@ -27,8 +26,8 @@ def has_stored(blobs: Blobs, digest: str) -> bool:
             return has_stored(own, digest) or has_stored(below, digest)
         case LocalBlobs():
             return blobs.locate(digest).is_file()
-        case RemoteBlobs(filesystem=filesystem):
-            return bool(filesystem.exists(blobs.locate(digest)))
+        case RemoteBlobs():
+            return blobs.has(digest)
     raise TypeError(f"no place is known of {type(blobs).__name__}")
 
 
@@ -39,9 +38,9 @@ def store_id(blobs: Blobs) -> str | None:
             return store_id(own)
         case LocalBlobs(root=root):
             return (root / IDENTITY).read_text().strip() if (root / IDENTITY).is_file() else None
-        case RemoteBlobs(filesystem=filesystem, root=root):
+        case RemoteBlobs(root=root):
             try:
-                return str(filesystem.cat_file(f"{root}/{IDENTITY}").decode().strip())
+                return blobs.fetch(f"{root}/{IDENTITY}").decode().strip()
             except FileNotFoundError:
                 return None
     raise TypeError(f"no place is known of {type(blobs).__name__}")
@@ -54,6 +53,5 @@ def name_store(blobs: Blobs, id: str) -> None:
             name_store(own, id)
         case LocalBlobs(root=root):
             write_atomically(root / IDENTITY, f"{id}\n".encode())
-        case RemoteBlobs(filesystem=filesystem, root=root):
-            filesystem.makedirs(root, exist_ok=True)
-            filesystem.pipe_file(f"{root}/{IDENTITY}", f"{id}\n".encode())
+        case RemoteBlobs(root=root):
+            blobs.write(f"{root}/{IDENTITY}", f"{id}\n".encode())

@@ -58,7 +58,7 @@ class RemoteBlobs:
     def put(self, content: bytes) -> str:
         """Store the content remotely, then locally, and return its digest. Raises StoreAway and StoreRefused."""
         digest = sha256(content)
-        self._upload(digest, content)
+        self.write(self.locate(digest), content)
         self.cache.put(content)
         self._note(digest)
         return digest
@@ -98,7 +98,7 @@ class RemoteBlobs:
             content = copy.read_bytes()
             if sha256(content) != digest:
                 return False
-            self._upload(digest, content)
+            self.write(self.locate(digest), content)
         os.utime(copy)
         self._note(digest)
         return True
@@ -115,7 +115,7 @@ class RemoteBlobs:
         would call everything in it lost."""
         for name in self.names():
             folder, _, digest = name.rpartition("/")
-            if folder.rpartition("/")[2] == digest[:2]:  # next to the blobs lie the logs of servers
+            if folder.rpartition("/")[2] == digest[:2]:  # next to the blobs lie the store's identity and the logs of servers
                 yield digest
 
     def names(self) -> list[str]:
@@ -157,9 +157,18 @@ class RemoteBlobs:
             os.close(handle)
         os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
 
-    def _upload(self, digest: str, content: bytes) -> None:
-        name = self.locate(digest)
+    def write(self, name: str, content: bytes) -> None:
+        """Store an object under the full name, in one request. Raises StoreAway and StoreRefused."""
         self.place.ask("stored", name, lambda: self._write(name, content))
+
+    def fetch(self, name: str) -> bytes:
+        """The bytes of the object of this full name. Raises FileNotFoundError, StoreAway and StoreRefused."""
+        content: bytes = self.place.ask("read", name, lambda: self.filesystem.cat_file(name))
+        return content
+
+    def has(self, digest: str) -> bool:
+        """Whether the store has a blob of this name, asked for now."""
+        return self._size(digest) is not None
 
     def _write(self, name: str, content: bytes) -> None:
         """One request where there are no folders. Where there are, a folder that is missing is made first."""
@@ -183,13 +192,11 @@ class RemoteBlobs:
 
     def read(self, digest: str) -> bytes:
         """The bytes that the store has now, unchecked. Raises BlobMissing, StoreAway and StoreRefused."""
-        name = self.locate(digest)
         try:
-            content: bytes = self.place.ask("read", name, lambda: self.filesystem.cat_file(name))
+            return self.fetch(self.locate(digest))
         except FileNotFoundError as error:
             self.doubt(digest)
             raise BlobMissing(f"snapshot file {digest[:12]} is missing from {self.root}") from error
-        return content
 
     def _download(self, digest: str) -> Path:
         content = self.read(digest)

@@ -27,9 +27,8 @@ class ServedLogs:
         match self.blobs:
             case LocalBlobs(root=root):
                 write_atomically(root / FOLDER / name, content, mode=0o640)
-            case RemoteBlobs(filesystem=filesystem, root=root):
-                filesystem.makedirs(f"{root}/{FOLDER}/{log}/{hour}", exist_ok=True)
-                filesystem.pipe_file(f"{root}/{FOLDER}/{name}", content)
+            case RemoteBlobs(root=root) as remote:
+                remote.write(f"{root}/{FOLDER}/{name}", content)
         return name
 
     def names(self, log: str) -> Iterator[str]:
@@ -39,16 +38,17 @@ class ServedLogs:
                 yield from (path.relative_to(root / FOLDER).as_posix() for path in (root / FOLDER / log).glob("*/*/*.parquet"))
             case RemoteBlobs(filesystem=filesystem, root=root):
                 prefix = f"{root}/{FOLDER}/"
-                filesystem.invalidate_cache(f"{prefix}{log}")
-                yield from (name[name.index(prefix) + len(prefix) :] for name in filesystem.find(f"{prefix}{log}"))
+                filesystem.invalidate_cache()
+                listed = self.blobs.place.ask("listed", f"{prefix}{log}", lambda: filesystem.find(f"{prefix}{log}"))
+                yield from (name[name.index(prefix) + len(prefix) :] for name in listed)
 
     def read(self, name: str) -> bytes:
         """The bytes of a file. Raises BlobDamaged where they are not those that its name says."""
         match self.blobs:
             case LocalBlobs(root=root):
                 content = (root / FOLDER / name).read_bytes()
-            case RemoteBlobs(filesystem=filesystem, root=root):
-                content = filesystem.cat_file(f"{root}/{FOLDER}/{name}")
+            case RemoteBlobs(root=root) as remote:
+                content = remote.fetch(f"{root}/{FOLDER}/{name}")
         digits = Path(name).stem.rpartition("-")[2]
         if sha256(content)[:DIGITS] != digits:
             raise BlobDamaged(f"the served log {name} was changed in the store: its bytes hash to {sha256(content)[:DIGITS]}")

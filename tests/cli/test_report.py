@@ -2,6 +2,8 @@
 
 import json
 import re
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from click.testing import CliRunner
 from ml_assets.cli import cli
 from ml_assets.core.evaluation.markdown_report import MOST_SLICES, review
 from ml_assets.core.lineage.manifests import Manifest, Output, Recipe
-from ml_assets.core.markdown import LONGEST, MOST_LINES, code, prose, table, text
+from ml_assets.core.markdown import LONGEST, MANY_LINES, MOST_LINES, code, in_full, prose, table, text
 from tests.support import command_line
 
 HOSTILE = [
@@ -148,6 +150,8 @@ def test_a_few_sentences_are_shown_whole_and_a_flood_is_cut() -> None:
     flood = prose("word " * 10_000)
     assert flood.endswith("…")
     assert len(flood) <= MOST_LINES * (LONGEST + 1)
+    assert in_full("word " * 1000).count("word") == 1000
+    assert len(in_full("word " * 100_000)) <= MANY_LINES * (LONGEST + 1)
     assert "\n" not in prose("one\ntwo\r\nthree")
     assert table(["a"], [["x|y"]]) == "| a |\n| --- |\n| x\\|y |"
 
@@ -166,6 +170,33 @@ def test_the_command_writes_report_plots_and_page(tmp_path: Path, monkeypatch: p
     warning, page = (tmp_path / "out" / "report.md").read_text().split("\n\n", 1)
     assert warning.startswith("> **no look was charged here for this evaluation")
     assert page.startswith("## ✅ flights 2013-03: ACCEPT")
+
+
+def test_the_load_and_the_report_say_what_the_history_says_of_the_gates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    days = command_line.days_in(tmp_path)
+    _environ(monkeypatch, days)
+    space, spec = days.open(), days.flights
+    claim = next(claim for claim in spec.gates.claims if claim.name == "not_worse")
+    recorded = {
+        "name": claim.name,
+        "kind": claim.kind,
+        "text": claim.text,
+        "sign": ">",
+        "limit": claim.form.constant,
+        "units": 20,
+    }
+    for day in ("2013-01-03", "2013-01-04", "2013-01-05"):
+        one, numbers = manifest(), {"estimate": 0.01, "standard_error": 0.02, "freedom": 15, "skewness": 0, "past_skewness": 0}
+        facts = {**one.facts, "verdict": {**one.facts["verdict"], "unit": "hour", "claims": [{**recorded, **numbers}]}}
+        files = {"metrics.json": json.dumps(measured(["UA"])).encode()}
+        recipe = replace(one.recipe, partition=day)
+        space.lineage.make(recipe, partial(Output, files, facts), run="r")
+    space.ledger.close()
+    said = "BEYOND HISTORY: not_worse allows 0.95, and none of 3 recorded comparisons differed by more than 0.01"
+    assert f"flights: gates: {said}" in CliRunner().invoke(cli, ["plan", "flights"]).output
+    assert CliRunner().invoke(cli, ["report", "flights", "--output", str(tmp_path / "out")]).exit_code == 0
+    page = (tmp_path / "out" / "report.md").read_text().replace("\\", "")
+    assert f"### What the history says of these gates\n\n- {said}" in page
 
 
 def test_without_an_evaluation_the_command_says_what_makes_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

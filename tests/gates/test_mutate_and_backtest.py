@@ -135,6 +135,16 @@ def test_an_unknown_mutant_or_partition_is_answered_with_those_there_are(gates_h
     assert "did you mean '2013-03'? allowed: 2013-02, 2013-03" in str(missing.exception)
 
 
+def test_a_verdict_shows_what_cancelled_flights_could_do_to_a_mean(gates_home: Home) -> None:
+    claims = {claim["name"]: claim for claim in gates_home.get("evaluation", NEWEST).facts["verdict"]["claims"]}
+    slices = claims["slices"]
+    assert slices["unknown"] > 0
+    assert slices["worst_low"] < slices["worst_high"] < 0.1
+    assert f"{slices['unknown']:,} of " in slices["message"]
+    assert "rows without a known outcome: whatever they are, the estimate is " in slices["message"]
+    assert (claims["floor"]["unknown"], claims["floor"]["worst_low"]) == (0, None), "a rank is no mean"
+
+
 def test_the_past_is_taken_through_the_products_own_block(gates_home: Home) -> None:
     code, report = backtested(gates_home, "--windows", "200")
     assert (code, report["errors"]) == (0, 0)

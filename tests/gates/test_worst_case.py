@@ -129,3 +129,5 @@ def test_the_words_say_whether_the_limit_may_break() -> None:
         "2 of 10 rows without a known outcome: whatever they are, nothing bounds the estimate, which may break < 0.1",
     ]
     assert list(worst_case_sentence(None, "<", 0.1)) == []
+    without_labels = next(worst_case_sentence(WorstCase(0.05, 0.05, 2, 10), "<", 0.1))
+    assert without_labels == "with the 2 of 10 rows without a known outcome, which need none, the estimate is 0.0500"

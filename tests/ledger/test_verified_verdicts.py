@@ -1,6 +1,7 @@
 """`ml-assets verify` judges again what let a release into production."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -48,7 +49,8 @@ def test_a_verdict_that_its_scores_bear_out_is_counted(promoted: Home) -> None:
     assert "1 verdicts: everything is as it was written" in verified_home.stdout
 
 
-def test_a_promotion_whose_scores_say_otherwise_is_found(promoted: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def turn_scores_around(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the stored scores be those of a model that is always wrong."""
     read = Snapshots.frame
 
     def turned(snapshots: Snapshots, digest: str, name: str) -> pl.DataFrame:
@@ -56,6 +58,28 @@ def test_a_promotion_whose_scores_say_otherwise_is_found(promoted: Home, monkeyp
         return frame.with_columns(candidate=1 - pl.col("came_back").cast(pl.Float64)) if name == "scores.parquet" else frame
 
     monkeypatch.setattr(Snapshots, "frame", turned)
+
+
+@pytest.mark.long
+def test_a_release_whose_scores_say_otherwise_is_not_promoted_and_the_next_step_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = shop(tmp_path)
+    deliver(home, FIRST, SECOND)
+    assert home.run(FIRST, only=DATA).success
+    assert home.run(SECOND, only=(*DATA, "model", "evaluation", "release", "endpoint/staging")).success
+    with monkeypatch.context() as forged:
+        turn_scores_around(forged)
+        refused = home.run("", only=["endpoint/production"]).errors["endpoint/production"]
+    assert "may not serve: its stored scores give REJECT, not ACCEPT: floor: " in refused
+    assert "`ml-assets verify` says what was changed" in refused
+    assert home.answering() is None
+    assert home.run("", only=["endpoint/production"]).success, "with the scores as they were it may"
+    home.close()
+
+
+def test_a_promotion_whose_scores_say_otherwise_is_found(promoted: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    turn_scores_around(monkeypatch)
     verified_home = verified(promoted)
     assert verified_home.exit_code == 1
     assert f"verdict of shop {SECOND} let release {SECOND} into production, and its stored scores give " in verified_home.stdout

@@ -1,6 +1,7 @@
 """Settings for Dagster go into a team's dagster.yaml, never in its place, and DAGSTER_HOME is respected."""
 
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import yaml
 
 from resources.dagster_instance import CONFIG, prepare_home, workspace_file
 from resources.dagster_yaml import STORAGE, DagsterSettingsRefused
+from resources.environment import pin
 from resources.settings import SettingRefused, Settings, settings
 
 DATABASE = "postgresql://ann:secret@db/dagster"
@@ -113,3 +115,14 @@ def test_processes_that_are_started_get_the_database_and_the_team_s_folder(tmp_p
     folder = team(tmp_path / "team", "")
     current = of(tmp_path / "home", DAGSTER_HOME=str(folder), ML_ASSETS_DAGSTER=DATABASE)
     assert settings(current.environ()) == current
+
+
+def test_a_mounted_url_reaches_dagster_with_the_driver_that_its_storage_is_made_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With another driver each event of a run fails on a statement that PostgreSQL doesn't know."""
+    (tmp_path / "dagster").write_text(DATABASE)
+    monkeypatch.setenv("ML_ASSETS_DAGSTER_FILE", str(tmp_path / "dagster"))
+    monkeypatch.setattr("os.environ", dict(os.environ))
+    pin(tmp_path / "home")
+    assert os.environ["ML_ASSETS_DAGSTER"] == DATABASE.replace("postgresql", "postgresql+psycopg2")

@@ -1,16 +1,24 @@
 """What a server does by the ledger: follows it, goes on without it, says so, and tells it what happened meanwhile."""
 
 import shutil
+import socket
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import click
+import msgspec
 import pytest
 
+from checks.serving import _recorded as recorded
+from ml_assets.cli.serving import serve
 from ml_assets.cli.serving.serve import followed
 from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.lineage.manifests import Output
+from ml_assets.services.replicas.addresses import addresses
 from ml_assets.services.replicas.follower import Follower, LedgerAway
+from ml_assets.services.replicas.reconcile import reconcile_reported
+from ml_assets.spec.product import Product
 from resources.endpoints import break_glass
 from resources.endpoints import pointer as pointers
 from resources.endpoints.moves import NothingToRollBackTo
@@ -131,8 +139,6 @@ def test_what_a_server_serves_is_reported_until_it_stops(workspace: Workspace, m
 
 
 def replace_trouble(replica: Replica, trouble: str) -> Replica:
-    import msgspec
-
     return msgspec.structs.replace(replica, trouble=trouble)
 
 
@@ -203,3 +209,67 @@ def test_the_remembered_head_grows_with_what_was_followed(workspace: Workspace, 
     head = head_checkpoint.read(machine.settings.ledger_head)
     assert head
     assert head.seq == len(workspace.ledger.entries())
+
+
+def test_the_check_names_a_server_that_serves_another_release_or_is_silent(
+    workspace: Workspace, machine: Workspace, product: Product
+) -> None:
+    follower = following(machine)
+    now = follower.pointer()
+    assert now
+    about = {"product": "trains", "environment": "production", "process": 7}
+    for host, release_ in (("b", B), ("c", A)):
+        digest, name = release_.snapshot, str(release_.facts["release"])
+        follower.report(Replica(**about, host=host, address=f"http://{host}:1", release=name, bundle=digest))
+    found = recorded(workspace.endpoints, product)
+    assert not found.passed
+    assert "2013-02.b is recorded; http://c:1 on c (process 7) serves 2013-01.a" in found.description
+    follower.report(Replica(**about, host="c", address="http://c:1", release=now.release, bundle=now.bundle))
+    assert recorded(workspace.endpoints, product).passed
+    with workspace.ledger.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE replicas SET seen = seen - 60 WHERE host = 'b'")
+    found = recorded(workspace.endpoints, product)
+    assert not found.passed
+    assert "http://b:1 on b (process 7) serves 2013-02.b; its last report is 60 s old" in found.description
+    with workspace.ledger.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE replicas SET seen = seen - 3600")
+    found = recorded(workspace.endpoints, product)
+    assert found.passed
+    assert "no server runs at" in found.description
+
+
+def test_a_server_is_asked_where_it_says_and_not_where_the_product_listens(
+    workspace: Workspace, machine: Workspace, product: Product
+) -> None:
+    declared = f"http://{product.endpoint.host}:{product.endpoint.port}"
+    assert addresses(workspace.ledger, product) == [declared]
+    replica = Replica(product="trains", environment="production", host="b", process=7, address="http://scorer-2:80")
+    following(machine).report(replica)
+    assert addresses(workspace.ledger, product) == ["http://scorer-2:80"]
+    asked_at = serve._asked_at
+    assert asked_at("http://scorer-2", "http://0.0.0.0:8810") == "http://scorer-2:8810"
+    assert asked_at("https://scorers.example/flights/", "http://0.0.0.0:8810") == "https://scorers.example/flights"
+    assert asked_at("", "http://0.0.0.0:8810") == f"http://{socket.gethostname()}:8810"
+    with pytest.raises(click.BadParameter, match="is not a URL such as"):
+        asked_at("scorer-2:8810", "http://0.0.0.0:8810")
+
+
+def test_what_a_server_that_may_not_write_did_is_recorded_from_its_report(
+    workspace: Workspace, machine: Workspace, product: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follower = following(machine)
+    follower.pointer()
+    back = cut_off(machine)
+    follower.break_glass(None, "ann", "late rates look wrong")
+    back()
+    monkeypatch.setattr(follower, "_reconciled", lambda act: False)
+    assert (now := follower.pointer())
+    assert (now.release, str(follower.link.break_glass)[:14]) == ("2013-01.a", "break-glass on")
+    follower.report(Replica(product="trains", environment="production", host="b", process=7, address="http://b:1"))
+    (outcome,) = reconcile_reported(workspace.endpoints, product)
+    assert outcome.endswith("rolled back to 2013-01.a")
+    assert workspace.ledger.moves("trains", "production")[-1].body.by == "ann"
+    monkeypatch.undo()
+    assert follower.pointer()
+    assert not machine.settings.break_glass("trains", "production").exists()
+    assert len(workspace.ledger.moves("trains", "production")) == 3

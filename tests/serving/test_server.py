@@ -251,7 +251,7 @@ def test_reload_of_the_same_bundle_takes_over_the_new_decision(served: Served) -
     pointer = pointers.read(served.world.store.pointer)
     assert pointer
     pointers.write(served.world.store.pointer, msgspec.structs.replace(pointer, by="operator", reason="confirmed"))
-    assert client.reload(served.base_url) == {**before, "by": "operator", "reason": "confirmed"}
+    assert client.reload(served.base_url) == {**before, "by": "operator", "reason": "confirmed", "refused": None}
 
 
 @pytest.mark.long

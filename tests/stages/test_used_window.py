@@ -1,10 +1,12 @@
 """A test window that is used up is a state: the run says what comes next, and nothing older speaks for the candidate."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from ml_assets.services.stale_evaluations import stale_evaluations
+from tests.support.homes.gates_home import invoke_command
 from tests.support.homes.path_homes import Home, Run
 from tests.support.homes.shop import DAYS, deliver, shop
 
@@ -55,6 +57,19 @@ def test_the_older_verdict_does_not_speak_for_the_candidate(used: tuple[Home, Ru
     alone = own_home.run(SECOND, only=("release",))
     assert "release" not in alone.materialized or alone.materialized["release"] is False
     assert own_home.get("evaluation", SECOND).facts["candidate"] != own_home.get("model", SECOND).data_version
+
+
+def test_the_report_says_that_there_is_no_verdict_and_never_the_older_one(used: tuple[Home, Run], tmp_path: Path) -> None:
+    own_home, _ = used
+    done = invoke_command(own_home, "report", "shop", "--partition", SECOND, "--output", str(tmp_path))
+    assert done.exit_code == 0, done.output
+    page = (tmp_path / "report.md").read_text()
+    own = own_home.get("model", SECOND).data_version[:12]
+    title = f"## ⏸ shop {SECOND}: withheld, no verdict"
+    assert f"{title}\n\ncandidate {own} is withheld without a verdict: shop: the test window" in page
+    assert f"the next window opens with {THIRD}" in page
+    assert "### The earlier candidate: " in page
+    assert "✅" not in page
 
 
 def test_the_next_window_is_asked_as_ever(used: tuple[Home, Run]) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -14,7 +15,7 @@ import pytest
 
 INSTALL = "apt-get install --no-install-recommends postgresql"
 SECONDS_TO_START = 60
-OPTIONS = ("listen_addresses=", "fsync=off", "max_connections=40")
+OPTIONS = ("listen_addresses=", "fsync=off")
 
 
 def binaries() -> Path:
@@ -25,33 +26,59 @@ def binaries() -> Path:
     return programs[-1].parent
 
 
-@contextmanager
-def postgres() -> Iterator[str]:
-    """A server of its own; yields the folder of its socket."""
-    folder = Path(tempfile.mkdtemp(prefix="pg-"))
-    user = "postgres" if os.getuid() == 0 else None  # PostgreSQL refuses to run as root
-    if user:
-        shutil.chown(folder, user, user)
-    folder.chmod(0o755)
-    initdb = [binaries() / "initdb", "-D", folder / "data", "-U", "postgres", "-E", "UTF8", "--data-checksums", "--no-sync"]
-    # a language whose order is not that of bytes
-    language = ["--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en-US"]
-    subprocess.run([*initdb, *language], user=user, cwd=folder, check=True, capture_output=True)
-    options = [part for option in OPTIONS for part in ("-c", option)]
-    with (folder / "log").open("wb") as log:
-        command = [binaries() / "postgres", "-D", folder / "data", "-k", folder, *options]
-        server = subprocess.Popen(command, user=user, cwd=folder, stdout=log, stderr=log)
-    try:
-        _wait(folder, server)
-        yield str(folder)
-    finally:
-        server.terminate()
+class Postgres:
+    """A server in a folder of its own, which can be stopped and started again."""
+
+    def __init__(self, folder: Path, *, connections: int = 40) -> None:
+        self.folder, self.connections = folder, connections
+        self._user = "postgres" if os.getuid() == 0 else None  # PostgreSQL refuses to run as root
+        if self._user:
+            shutil.chown(folder, self._user, self._user)
+        folder.chmod(0o755)
+        initdb = [binaries() / "initdb", "-D", folder / "data", "-U", "postgres", "-E", "UTF8", "--data-checksums", "--no-sync"]
+        # a language whose order is not that of bytes
+        language = ["--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en-US"]
+        subprocess.run([*initdb, *language], user=self._user, cwd=folder, check=True, capture_output=True)
+
+    def start(self) -> None:
+        options = [part for option in (*OPTIONS, f"max_connections={self.connections}") for part in ("-c", option)]
+        with (self.folder / "log").open("ab") as log:
+            command = [binaries() / "postgres", "-D", self.folder / "data", "-k", self.folder, *options]
+            self._process = subprocess.Popen(command, user=self._user, cwd=self.folder, stdout=log, stderr=log)
+        _wait(self.folder, self._process)
+
+    def kill(self) -> None:
+        """End it at once, with all its connections."""
+        self._process.send_signal(signal.SIGQUIT)
+        self._process.wait(timeout=20)
+
+    def stop(self) -> None:
+        self._process.terminate()
         try:
-            server.wait(timeout=20)
+            self._process.wait(timeout=20)
         except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
+            self._process.kill()
+            self._process.wait()
+
+
+@contextmanager
+def postgres_server(*, connections: int = 40) -> Iterator[Postgres]:
+    """A server of its own, started."""
+    folder = Path(tempfile.mkdtemp(prefix="pg-"))
+    server = Postgres(folder, connections=connections)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
         shutil.rmtree(folder)
+
+
+@contextmanager
+def postgres(*, connections: int = 40) -> Iterator[str]:
+    """A server of its own, for so many connections; yields the folder of its socket."""
+    with postgres_server(connections=connections) as server:
+        yield str(server.folder)
 
 
 def _wait(folder: Path, server: "subprocess.Popen[bytes]") -> None:

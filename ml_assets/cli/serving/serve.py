@@ -37,8 +37,8 @@ def _print_new_key(context: click.Context, option: click.Parameter, scope: "Scop
 @click.option(
     "--advertise",
     metavar="URL",
-    envvar="ML_ASSETS_ADVERTISE",
-    help="Where other machines may ask this server, if not where it listens: a host name, or the address of a proxy.",
+    help="Where other machines may ask this server, if not where it listens; its port is added to a URL without one. "
+    "ML_ASSETS_ADVERTISE if not given.",
 )
 @click.option(
     "--workers",
@@ -98,18 +98,24 @@ def command(
     app = _app(space, spec, environment, trial=trial, peers=peers, source=pointer or followed(space, product, environment))
 
     def listening(url: str) -> None:
-        app.state.address = (advertise or _reachable(url)).rstrip("/")
+        app.state.address = _asked_at(advertise or space.settings.advertise, url)
 
     run(app, place, drain=app.state.endpoint.drain, listening=listening)
 
 
-def _reachable(url: str) -> str:
-    """The URL of a server for other machines: one that listens on every address is asked by its host's name."""
+def _asked_at(advertised: str, listening: str) -> str:
+    """The URL of a server for other machines: the advertised one, or, where it listens on every address, its host's name."""
     import socket
+    from urllib.parse import urlsplit
 
-    for every in ("//0.0.0.0:", "//[::]:"):
-        url = url.replace(every, f"//{socket.gethostname()}:")
-    return url
+    place = urlsplit(advertised or listening)
+    if advertised and (place.scheme not in ("http", "https") or not place.hostname):
+        raise click.BadParameter(f"{advertised!r} is not a URL such as http://scorer-2:8810", param_hint="--advertise")
+    if place.hostname in ("0.0.0.0", "::"):
+        place = place._replace(netloc=f"{socket.gethostname()}:{place.port}")
+    if advertised and place.port is None and place.scheme == "http":
+        place = place._replace(netloc=f"{place.netloc}:{urlsplit(listening).port}")
+    return place.geturl().rstrip("/")
 
 
 def followed(space: "Workspace", product: str, environment: str) -> "Follower":
@@ -118,6 +124,7 @@ def followed(space: "Workspace", product: str, environment: str) -> "Follower":
 
     from sqlalchemy.exc import SQLAlchemyError
 
+    from ml_assets.errors import PassingFault
     from ml_assets.services.replicas.follower import Follower
     from resources.ledger.database import LedgerRefused
     from resources.ledger.identity import refuse_another_store
@@ -126,7 +133,7 @@ def followed(space: "Workspace", product: str, environment: str) -> "Follower":
         belonging, engine = space.ledger.belonging, space.ledger.engine
         assert belonging is not None
         refuse_another_store(belonging, engine, space.snapshots.blobs, is_owner=False)
-    except (LedgerRefused, SQLAlchemyError, OSError):  # it is away: the follower says so, and serves what is cached
+    except (LedgerRefused, SQLAlchemyError, PassingFault, OSError):  # it is away: the follower says so, and serves what is cached
         pass
     return Follower(
         endpoints=space.endpoints,

@@ -29,21 +29,23 @@ Measured = Mapping[str, Any]
 @dataclass(frozen=True)
 class Context:
     """What is known around an evaluation, in lines: earlier looks at its rows, what is new since the champion, what came of the
-    candidate that is kept, and what the product's own history says of its gates."""
+    candidate that is kept, and what the product's own history says of its gates. `unasked`: why the partition's newest candidate
+    has no verdict; the evaluation is then one of an earlier candidate."""
 
     earlier_looks: Sequence[str] = ()
     changes: Sequence[str] = ()
     kept: Sequence[str] = ()
     standards: Sequence[str] = ()
+    unasked: str = ""
 
 
 def review(evaluation: Manifest, measured: Measured, plots: Sequence[str], context: Context = Context()) -> str:
     """The report; `plots` are the names of picture files next to it."""
-    facts, recipe = EvaluationFacts.of(evaluation), evaluation.recipe
+    facts = EvaluationFacts.of(evaluation)
     verdict = facts.verdict
     sign = _SIGNS[verdict.decision]
     parts = [
-        f"## {sign} {text(recipe.product)} {text(evaluation.partition)}: {verdict.decision}",
+        *_title(evaluation, f"{sign} {verdict.decision}", context.unasked),
         _who(facts, measured),
         "\n".join(f"- {prose(reason)}" for reason in verdict.reasons),
         _claims(verdict.claims),
@@ -58,6 +60,15 @@ def review(evaluation: Manifest, measured: Measured, plots: Sequence[str], conte
         _reproduce(evaluation),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _title(evaluation: Manifest, decision: str, unasked: str) -> list[str]:
+    sign, _, words = decision.partition(" ")
+    subject = f"{text(evaluation.recipe.product)} {text(evaluation.partition)}"
+    if not unasked:
+        return [f"## {sign} {subject}: {words}"]
+    earlier = "What follows was measured of an earlier candidate, and says nothing about this one."
+    return [f"## ⏸ {subject}: withheld, no verdict", in_full(unasked), earlier, f"### The earlier candidate: {words}"]
 
 
 def _listed(title: str, lines: Sequence[str]) -> str:

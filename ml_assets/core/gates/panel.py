@@ -16,9 +16,9 @@ from ml_assets.core.metrics.binary import mean_influence
 from ml_assets.core.metrics.estimates import MetricError, checked, measure, units_of
 from ml_assets.core.metrics.intervals import Measured, Units
 from ml_assets.core.metrics.metric import Metric
-from ml_assets.core.metrics.registry import metric_at
+from ml_assets.core.metrics.registry import METRICS, metric_at
 from ml_assets.core.metrics.spread import WindowSums
-from ml_assets.spec.claim_grammar import Measure
+from ml_assets.spec.claim_grammar import ClaimForm, Measure
 from ml_assets.spec.monitoring import ValueSpec
 
 MISSING_LEVEL = "(missing)"
@@ -219,12 +219,6 @@ class Panel:
         """The metric by the product's threshold and values."""
         return metric_at(name, self.threshold, self.worth)
 
-    def is_mean(self, measure: Measure) -> bool:
-        """Whether a measure of these rows is a mean over them."""
-        if measure.kind == "metric":
-            return self.metric_named(measure.metric).losses is not None
-        return measure.kind == "disagreement" and self.threshold is not None
-
     def _require(self, model: str) -> None:
         if model not in self.scores:
             raise MetricError(f"the {model} was not scored on these rows")
@@ -264,6 +258,12 @@ def panel(
         windows=windows,
         unknown=unknown,
     )
+
+
+def is_about_means(form: ClaimForm) -> bool:
+    """Whether all that a claim measures are means over rows."""
+    kinds = {measure.kind for measure in form.measures}
+    return "ratio" not in kinds and all(METRICS[m.metric].losses is not None for m in form.measures if m.kind == "metric")
 
 
 def as_levels(values: pl.Series) -> pl.Series:

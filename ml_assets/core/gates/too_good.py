@@ -75,5 +75,6 @@ def too_good(now: GainFacts | None, earlier: Sequence[GainFacts]) -> str:
         return ""
     return (
         f"too good to be true: within {now.unit}s it gains {now.value:.4f} {now.metric} on the champion, where {values.size} "
-        f"earlier candidates gained {values.mean():.4f} ± {sqrt(variance):.4f} (p {p:.1g}); does a feature know the outcome?"
+        f"earlier candidates gained {values.mean():.4f} ± {sqrt(variance):.4f} (p {p:.1g}); does a feature know the outcome? "
+        f"Look at it, then `ml-assets approve` or `ml-assets refuse`"
     )

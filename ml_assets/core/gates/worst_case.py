@@ -10,7 +10,7 @@ from math import inf, isfinite
 
 import numpy as np
 
-from ml_assets.core.gates.panel import Panel
+from ml_assets.core.gates.panel import Panel, is_about_means
 from ml_assets.core.gates.unknown_rows import UnknownRows
 from ml_assets.core.metrics.arrays import Floats
 from ml_assets.spec.claim_grammar import ClaimForm, Measure
@@ -35,8 +35,7 @@ def worst_case(form: ClaimForm, panel: Panel) -> WorstCase | None:
     """The worst case of what a claim measures on these rows. None where every label is known, for what is not a mean over
     rows, and where a score is missing."""
     unknown = panel.unknown
-    is_asked = unknown is not None and unknown.rows > 0 and all(panel.is_mean(measure) for measure in form.measures)
-    if unknown is None or not is_asked or not form.models <= set(unknown.scores):
+    if unknown is None or unknown.rows == 0 or not is_about_means(form) or not form.models <= set(unknown.scores):
         return None
     known = panel.measured(tuple((weight, replace(m, column="", level="")) for weight, m in form.terms))
     least, most = _extremes(form, panel, unknown)
@@ -61,7 +60,10 @@ def worst_case_sentence(bounds: WorstCase | None, sign: str, limit: float) -> It
         (False, True): f"the estimate is {high} or less",
         (False, False): "nothing bounds the estimate",
     }[isfinite(bounds.low), isfinite(bounds.high)]
-    yield f"{rows}: whatever they are, {between}, {consequence} {sign} {limit:g}"
+    if bounds.low == bounds.high:
+        yield f"with the {rows}, which need none, the estimate is {low}"
+    else:
+        yield f"{rows}: whatever they are, {between}, {consequence} {sign} {limit:g}"
 
 
 def _extremes(form: ClaimForm, panel: Panel, unknown: UnknownRows) -> tuple[float, float]:

@@ -84,7 +84,8 @@ def _records(
 
     if batch is not None:
         yield BATCH, pl.read_parquet(io.BytesIO(lineage.snapshots.read(batch.snapshot, "predictions.parquet")))
-    yield ENDPOINT, read(served_log(settings, lineage.snapshots, product.name)).filter(pl.col("environment") == "production")
+    log = read(served_log(settings, lineage.ledger, lineage.snapshots, product.name))
+    yield ENDPOINT, log.filter(pl.col("environment") == "production")
 
 
 def _replaced(lineage: Lineage, product: Product, bundle: str) -> Manifest | None:

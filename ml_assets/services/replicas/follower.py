@@ -61,7 +61,7 @@ class Follower:
                 pointer, act = self._read()
             except AWAY as error:
                 self._lost(error)
-                act = break_glass.read(self.journal)
+                act = self._journalled()
                 return act.pointer if act else pointers.read(self.endpoints.file(self.product, self.environment))
             if self.link.away_since:
                 LOGGER.warning("%s: the ledger is back", self.product)
@@ -104,14 +104,14 @@ class Follower:
             raise NothingToRollBackTo(f"{self.product}: no {to or 'earlier release'} is here to go back to; cached: {names}")
         at = datetime.now(UTC).isoformat(timespec="microseconds")
         pointer = msgspec.structs.replace(target, since=at, by=who, reason=why, previous=now.bundle, shadow=None)
-        act = break_glass.read(self.journal)
+        act = self._journalled()
         replaced = act.replaced if act else now.bundle
         break_glass.write(self.journal, BreakGlass(self.product, self.environment, self.host, at, who, why, replaced, pointer))
 
     def report(self, replica: Replica) -> None:
         """Say in the ledger's database what this server serves; where that is away, the next report may come through."""
         try:
-            act = break_glass.read(self.journal)
+            act = self._journalled()
             text = msgspec.json.encode(act).decode() if act else None
             replicas.report(self.endpoints.ledger.engine, msgspec.structs.replace(replica, break_glass=text))
         except AWAY as error:
@@ -141,6 +141,14 @@ class Follower:
             self.link = msgspec.structs.replace(self.link, id=following.identity_of(self.endpoints.ledger))
             self._head = head
         return self._now, None
+
+    def _journalled(self) -> BreakGlass | None:
+        """The break-glass rollback of this machine; None without one, and for a damaged one, which the link has the reason of."""
+        try:
+            return break_glass.read(self.journal)
+        except break_glass.JournalDamaged as error:
+            LOGGER.warning("%s", error)
+            return None
 
     def _reconciled(self, act: BreakGlass) -> bool:
         """Whether the ledger holds the act now; False where this server's role may not write, and somebody else has to."""

@@ -8,16 +8,20 @@ import fcntl
 import hashlib
 import os
 import socket
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from ml_assets.serving.log.hour_files import hours_of_others, joined, own_files, own_hours
+from resources.ledger.ledger import Ledger
+from resources.ledger.replicas import KEPT_SECONDS, replicas
 from resources.settings import Settings
 from resources.store.blobs import make_folder, write_atomically
 from resources.store.served_logs import ServedLogs, served_logs
 from resources.store.snapshots import Snapshots
 
-SHIPPED = ".shipped"
+SHIPPED, FETCHED = ".shipped", ".fetched"
+ENVIRONMENTS = ("production", "staging")
 NEWEST_HOURS = 72
 
 
@@ -83,8 +87,16 @@ def shared_logs(settings: Settings, snapshots: Snapshots, product: str) -> list[
     return [SharedLog(f"{kind}/{product}", folder, place, owner) for kind, folder in folders.items()]
 
 
-def served_log(settings: Settings, snapshots: Snapshots, product: str) -> Path:
-    """The folder of the product's served predictions, with those of other machines as far as they were shipped."""
-    for log in shared_logs(settings, snapshots, product):
-        log.fetch()
+def served_log(settings: Settings, ledger: Ledger, snapshots: Snapshots, product: str) -> Path:
+    """The folder of the product's served predictions, with those of other machines as far as they were shipped.
+
+    The store is asked while servers report, and once after the last of them was forgotten: where nobody serves it isn't.
+    """
+    logs = shared_logs(settings, snapshots, product)
+    is_served = bool(logs) and any(replicas(ledger.engine, product, environment) for environment in ENVIRONMENTS)
+    for log in logs:
+        note = hours_of_others(log.folder) / FETCHED
+        if is_served or not note.is_file() or not 0 <= time.time() - note.stat().st_mtime < KEPT_SECONDS:
+            log.fetch()
+            write_atomically(note, b"")
     return settings.predictions(product)

@@ -92,11 +92,14 @@ def _mlflow(settings: Settings, address: Address) -> Part:
 
 
 def _endpoint(settings: Settings, product: Product) -> Part:
-    """It starts with the first release that serves: its server needs the pointer file."""
+    """It starts with the first release that serves. Where other machines may promote it, the server starts at once and waits for
+    that itself: no pointer file is written here before."""
     spec, argv = product.endpoint, (sys.executable, "-m", "ml_assets", "serve", product.name)
     address = Address(spec.host, spec.port, f"endpoint.port of {product.folder / 'product.yaml'}")
     pointer = settings.pointer(product.name, "production")
-    return Part(f"endpoint:{product.name}", argv, answers(f"{address.url}/version"), address, needs=pointer)
+    is_alone = settings.ledger == f"sqlite:///{settings.home / 'ledger.db'}"
+    works = answers(f"{address.url}/{'version' if is_alone else 'livez'}")
+    return Part(f"endpoint:{product.name}", argv, works, address, needs=pointer if is_alone else None)
 
 
 def _beats(settings: Settings) -> Callable[[float], bool]:

@@ -78,10 +78,15 @@ def gates_home(tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 def invoke(at: Home, *args: str) -> Result:
     """A command of `ml-assets gates` on the home, in this process."""
+    return invoke_command(at, "gates", *args)
+
+
+def invoke_command(at: Home, *args: str) -> Result:
+    """A command of `ml-assets` on the home, in this process."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ML_ASSETS_HOME", str(at.folder))
         patch.setenv("ML_ASSETS_PRODUCTS", str(at.declared.parent))
-        return CliRunner().invoke(cli, ["gates", *args])
+        return CliRunner().invoke(cli, args)
 
 
 def policy(folder: Path, **changes: object) -> Path:

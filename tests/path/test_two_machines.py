@@ -1,0 +1,296 @@
+"""Two machines with nothing in common but a ledger on PostgreSQL, a store and a landing folder: what is decided on one of them
+serves on both, whatever is killed meanwhile."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from ml_assets.cli.shared.workspace import Workspace
+from ml_assets.services.replicas.shared_logs import served_log
+from ml_assets.services.verify.home import verify
+from ml_assets.serving.client import http_client as client
+from ml_assets.serving.client.server_process import ServerProcess
+from ml_assets.serving.log.reader import read
+from ml_assets.spec.product import load
+from resources.dagster_resources import resources_of
+from resources.settings import settings
+from sensors import new_data
+from tests.support.command_line import Days
+from tests.support.homes.small_home import small_home
+from tests.support.postgres import Postgres, new_database, postgres_server
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1500)]
+SECONDS = 5.0
+"""In which every server has to serve what was decided anywhere."""
+COLD_SECONDS = 10.0
+MEASURED: dict[str, float] = {}
+
+
+@dataclass
+class Machine:
+    """A home of its own, with what all machines share, and a server."""
+
+    name: str
+    environ: dict[str, str]
+    server: ServerProcess | None = None
+    open: ExitStack = field(default_factory=ExitStack)
+
+    @property
+    def space(self) -> Workspace:
+        return Workspace(settings(self.environ))
+
+    @property
+    def url(self) -> str:
+        assert self.server
+        return self.server.base_url
+
+    def serve(self) -> None:
+        argv = [sys.executable, "-m", "ml_assets", "serve", "flights"]
+        self.server = self.open.enter_context(ServerProcess(argv, environ=self.environ))
+
+    def ml_assets(self, *args: str, **environ: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "ml_assets", *args]
+        return subprocess.run(command, env={**self.environ, **environ}, capture_output=True, text=True, timeout=900, check=False)
+
+    def done(self, *args: str) -> str:
+        done = self.ml_assets(*args)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def release(self) -> str:
+        return str(client.release(self.url)["release"])
+
+
+@dataclass
+class World:
+    days: Days
+    database: Postgres
+    a: Machine
+    b: Machine
+
+    def both_serve(self, what: str, *command: str, on: Machine) -> str:
+        """Decide by a command on one machine; both servers serve that within SECONDS of its entry. Returns the release."""
+        before = self.a.release()
+        seen: dict[str, float] = {}
+        is_over = Event()
+
+        def watch() -> None:
+            while not is_over.wait(0.05):
+                releases = {self.a.release(), self.b.release()}
+                if len(releases) == 1:
+                    seen.setdefault(*releases, time.time())
+
+        watcher = Thread(target=watch)
+        watcher.start()
+        try:
+            on.done(*command)
+            space = on.space
+            move = space.ledger.moves("flights", "production")[-1]
+            space.ledger.close()
+            _until(lambda: move.body.release in seen, SECONDS)
+        finally:
+            is_over.set()
+            watcher.join()
+        assert move.body.release != before
+        MEASURED[what] = seen[move.body.release] - datetime.fromisoformat(move.at).timestamp()
+        assert MEASURED[what] < SECONDS
+        return move.body.release
+
+
+@pytest.fixture
+def world(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    days = small_home(tmp_path_factory, tmp_path / "a")
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    for name in ("store", "landing"):
+        (days.home / name).rename(shared / name)
+    (days.home / "belongs.json").unlink(missing_ok=True)
+    with postgres_server() as database:
+        url = new_database(str(database.folder), "ledger")
+        places = {"ML_ASSETS_STORE": (shared / "store").as_uri(), "ML_ASSETS_LANDING": str(shared / "landing")}
+        before = Machine("before", {**days.environ, **places})
+        assert "entries" in before.done("ledger", "move", url)
+        places["ML_ASSETS_LEDGER"] = url
+        a = Machine("a", {**days.environ, **places})
+        b = Machine("b", {**days.environ, **places, "ML_ASSETS_HOME": str(tmp_path / "b" / "home")})
+        with a.open, b.open:
+            yield World(days, database, a, b)
+
+
+def predicted(machine: Machine, golden: dict[str, Any]) -> str:
+    answer = client.predict(machine.url, golden["requests"])
+    assert [one["probability"] for one in answer["predictions"]] == golden["scores"]
+    return str(answer["release"])
+
+
+def golden(machine: Machine, release: str) -> dict[str, Any]:
+    space = machine.space
+    manifest = space.ledger.release_named(release)
+    assert manifest
+    content: dict[str, Any] = json.loads(space.snapshots.read(manifest.snapshot, "golden.json"))
+    space.ledger.close()
+    return content
+
+
+def silent_or_wrong(machine: Machine) -> list[dict[str, Any]]:
+    status = json.loads(machine.done("status", "flights", "--json"))
+    return [row for row in status["replicas"] if row["is_silent"] or row["release"] != status["answers"]["production"]]
+
+
+def test_what_is_decided_on_one_machine_serves_on_both(world: World) -> None:
+    a, b = world.a, world.b
+    a.serve()
+    second = a.release()
+    started = time.monotonic()
+    b.serve()
+    assert predicted(b, golden(b, second)) == second
+    MEASURED["cold second machine, to its first answer"] = time.monotonic() - started
+
+    # a rollback on A
+    words = ("--by", "ann", "--reason", "late rates look wrong")
+    first = world.both_serve("rollback on A", "rollback", "flights", *words, on=a)
+
+    # a delivery that A's sensor sees, and a run on B that promotes
+    for table, content in _day("2013-01-04").items():
+        b.space.landing.put(world.days.flights, table, "2013-01-04", content)
+    assert _asked(a) == ["2013-01-04"]
+    third = world.both_serve("promotion by a run on B", "run", "flights", "--partition", "2013-01-04", on=b)
+    assert third not in (first, second)
+
+    # a recall on B
+    words = ("--by", "ann", "--reason", "a bad day", "--apply")
+    recalled_to = world.both_serve("recall on B", "recall", "flights", third, *words, on=b)
+
+    # predictions of both are seen from either
+    for machine in (a, b):
+        assert predicted(machine, golden(machine, recalled_to)) == recalled_to
+    b.open.close()  # a server ships what it logged when it stops, and every half a minute
+    a.open.close()
+    rows = len(golden(a, recalled_to)["requests"])
+    for machine in (a, b):
+        space = machine.space
+        log = read(served_log(space.settings, space.ledger, space.snapshots, "flights"))
+        assert log.height == len(golden(a, second)["requests"]) + 2 * rows
+        checked = verify(space.settings)
+        assert [one for one in checked.discrepancies if not one.is_note] == []
+        space.ledger.close()
+    for what, seconds in MEASURED.items():
+        sys.stderr.write(f"{seconds:6.1f} s  {what}\n")
+
+
+def test_a_killed_server_is_named_a_killed_ledger_is_survived_and_the_glass_can_be_broken(world: World) -> None:
+    a, b = world.a, world.b
+    a.serve()
+    b.serve()
+    second = a.release()
+    space = a.space
+    first = next(move.body.release for move in space.ledger.moves("flights", "production"))
+    space.ledger.close()
+
+    # the database is killed: both serve on and say so, and B goes back by hand
+    world.database.kill()
+    _until(lambda: all(client.ready(machine.url).get("ledger", {}).get("away_since") for machine in (a, b)), 15)
+    for machine in (a, b):
+        assert predicted_release(machine) == second
+        assert "ml_assets_ledger_away" in client.metrics(machine.url)
+    with pytest.raises(client.EndpointRefused, match="break_glass"):
+        client.rollback(a.url, reason="no")
+    went_back = _post(b.url, {"break_glass": True, "reason": "late rates look wrong"})
+    assert went_back["release"] == first
+    assert predicted_release(a) == second
+
+    # it comes back: what was done by hand holds everywhere
+    world.database.start()
+    back = time.monotonic()
+    _until(lambda: {a.release(), b.release()} == {first}, 15)
+    MEASURED["ledger back, until both serve the break-glass release"] = time.monotonic() - back
+    space = b.space
+    move = space.ledger.moves("flights", "production")[-1]
+    assert (move.kind, "break-glass" in move.body.reason) == ("rollback", True)
+    space.ledger.close()
+    _until(lambda: len(json.loads(a.done("status", "flights", "--json"))["replicas"]) == 2, 20)
+    assert silent_or_wrong(a) == []
+
+    # a server is killed: it is named, and the other one serves what is decided
+    assert b.server
+    os.kill(b.server.process.pid, signal.SIGKILL)
+    a.done("rollback", "flights", "--to", second, "--by", "ann", "--reason", "they were right")
+    _until(lambda: a.release() == second, SECONDS)
+    _until(lambda: [row["is_silent"] for row in silent_or_wrong(a)] == [True], 40)
+    b.open.close()
+    b.open = ExitStack()
+    with b.open:
+        b.serve()
+        assert b.release() == second
+    for what, seconds in MEASURED.items():
+        sys.stderr.write(f"{seconds:6.1f} s  {what}\n")
+
+
+def test_a_wrong_variable_is_refused_on_either_machine_with_both_named(world: World, tmp_path: Path) -> None:
+    a, b = world.a, world.b
+    b.done("status", "flights")
+    stray = {"ML_ASSETS_LEDGER": new_database(str(world.database.folder), "other")}
+    for command in (("run", "flights", "--partition", "2013-01-03"), ("serve", "flights", "--port", "0"), ("status", "flights")):
+        refused = b.ml_assets(*command, **stray)
+        assert refused.returncode == 1
+        assert "belongs to the ledger" in refused.stderr
+        assert all(name in refused.stderr for name in ("/other", "/ledger", "ML_ASSETS_LEDGER"))
+        assert "Traceback" not in refused.stderr
+    (tmp_path / "elsewhere").mkdir()
+    refused = b.ml_assets("serve", "flights", "--port", "0", ML_ASSETS_STORE=(tmp_path / "elsewhere").as_uri())
+    assert refused.returncode == 1
+    assert all(text in refused.stderr for text in ("elsewhere", "ML_ASSETS_STORE", "is not the one"))
+    shutil.rmtree(tmp_path / "elsewhere")
+    assert a.ml_assets("verify").returncode == 0
+
+
+def predicted_release(machine: Machine) -> str:
+    return str(client.release(machine.url)["release"])
+
+
+def _post(url: str, body: dict[str, Any]) -> dict[str, Any]:
+    import urllib.request
+
+    request = urllib.request.Request(f"{url}/rollback", data=json.dumps(body).encode())
+    with urllib.request.urlopen(request, timeout=30) as response:
+        content: dict[str, Any] = json.loads(response.read())
+    return content
+
+
+def _until(holds: Any, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def _day(day: str) -> dict[str, bytes]:
+    from tests.support.command_line import delivery
+
+    return delivery(day)
+
+
+def _asked(machine: Machine) -> list[str]:
+    """The partitions that the sensor of a machine would have run."""
+    space = machine.space
+    product = load(space.settings.products[0] / "flights")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ML_ASSETS_LEDGER", space.settings.ledger)  # a URL that may hold a password goes by its variable
+        instance = dg.DagsterInstance.ephemeral()
+        with dg.build_sensor_context(instance=instance, resources=resources_of(space.settings)) as context:
+            result: Any = new_data.build(product)(context)
+    return [str(request.partition_key) for request in getattr(result, "run_requests", None) or ()]
