@@ -11,6 +11,7 @@ from ml_assets.serving.release.bundle import BundleRefused, load
 from ml_assets.serving.requests.refusals import BadRequest
 from tests.support.serving_store import payload, requests, train
 
+pytestmark = pytest.mark.long
 RULE = {
     "name": "windy_flights_are_short",
     "text": "wind_speed <= distance",
