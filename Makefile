@@ -15,10 +15,10 @@ INSTALLED := $(VENV)/.installed
 COVERAGE = $(shell $(BIN)/python -c 'import sys; print("--cov --cov-report=" if sys.version_info >= (3, 12) else "")')
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help install demo dev test tests coverage debian lint long bench lock clean
+.PHONY: help install demo dev test tests coverage debian lint docs docs-serve long bench lock clean
 
 help:  ## list the commands
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 install: $(INSTALLED)  ## install the locked dependencies into .venv
 
@@ -39,8 +39,8 @@ dev: install  ## Dagster UI and daemon, MLflow UI and the production endpoint, u
 	$(BIN)/ml-assets dev
 
 # Lint beside the tests: they often wait, for a server or a daemon, and leave it nearly a core.
-test: install debian  ## lint, types, import contract, tests
-	@$(MAKE) --no-print-directory --jobs 2 lint tests
+test: install debian  ## lint, types, import contract, tests, the documentation's links
+	@$(MAKE) --no-print-directory --jobs 2 lint tests docs
 
 tests: install
 	$(if $(COVERAGE),COVERAGE_CORE=sysmon) $(PYTEST) $(COVERAGE)
@@ -66,6 +66,13 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# --strict: a link, an anchor or a page of the navigation that is not there fails the build. NO_MKDOCS_2_WARNING leaves out what its makers announce.
+docs: install  ## build the documentation's site into build/site; a broken link fails
+	NO_MKDOCS_2_WARNING=true $(BIN)/python -m mkdocs build --strict
+
+docs-serve: install  ## show the documentation on http://127.0.0.1:8000 while it is written
+	NO_MKDOCS_2_WARNING=true $(BIN)/python -m mkdocs serve --strict
 
 long: install debian  ## the longer suites, with printed seeds
 	$(BIN)/python -m pytest -m long

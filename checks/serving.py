@@ -1,6 +1,6 @@
 """The endpoint gives the scores that were computed offline, fast enough, and serves the release that the ledger names."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dagster as dg
@@ -95,8 +95,7 @@ def _compare(lineage: Lineage, product: Product, release: Manifest, base_url: st
     kept = keeps(product.contract.Request, requests)
     chosen = evenly_spaced(product, requests, known=known, kept=kept, rows=product.endpoint.smoke_rows)
     answer = client.predict(base_url, as_requests(product, requests[chosen]), key="")
-    score = "probability" if product.task == "binary" else "value"
-    served = np.array([p[score] for p in answer["predictions"]])
+    served = np.array([_score(prediction, product) for prediction in answer["predictions"]])
     details = {"rows": len(chosen), "release": answer["release"]}
     if answer["release"] != (name := ReleaseFacts.of(release).release):
         return Finding(SMOKE, False, f"{answer['release']} serves in staging, not {name}", details=details)
@@ -104,6 +103,13 @@ def _compare(lineage: Lineage, product: Product, release: Manifest, base_url: st
         furthest = float(np.abs(served - offline[chosen]).max()) if len(served) == len(chosen) else float("inf")
         return Finding(SMOKE, False, f"{len(chosen)} answers differ from offline by up to {furthest:g}", details=details)
     return Finding(SMOKE, True, f"{len(chosen)} answers over HTTP equal the offline scores", details=details)
+
+
+def _score(prediction: Mapping[str, Any], product: Product) -> Any:
+    """The score of an answered row: one number, or of several classes the number of each."""
+    if product.features.classes:
+        return [prediction["probabilities"][name] for name in product.features.class_names]
+    return prediction["probability" if product.task == "binary" else "value"]
 
 
 def _offline(lineage: Lineage, product: Product, release: Manifest) -> tuple[Any, Any]:

@@ -86,6 +86,27 @@ def unfinished_apis() -> Iterator[None]:
         yield
 
 
+PAGES: Mapping[str, str] = {
+    "features": "recipes.md",
+    "model": "product.md",
+    "evaluation": "gates.md",
+    "report": "gates.md",
+    "tracking": "serving.md",
+    "release": "operations.md",
+    "endpoint": "serving.md",
+    "predictions": "serving.md",
+    "monitoring": "monitoring.md",
+    "outcomes": "monitoring.md",
+    "realised": "monitoring.md",
+}
+"""The page of the documentation about a stage; that of all stages for those that are not here."""
+
+
+def page_of(stage: str) -> str:
+    """The page about a stage, below docs/."""
+    return PAGES.get(stage.partition("/")[0], "concepts.md")
+
+
 class Declaration(TypedDict):
     """The part of an asset's definition that follows from the product and the stage."""
 
@@ -104,7 +125,7 @@ def declaration(product: Product, stage: str, description: str, *, kinds: set[st
     return {
         "key": asset_key(product, stage),
         "deps": [dg.AssetDep(asset_key(product, after))] if after else declared_deps(product, stage),
-        "description": description,
+        "description": f"{description} Documentation: `docs/{page_of(stage)}`.",
         "group_name": product.name,
         "kinds": kinds,
         "partitions_def": partitions_def(product) if is_partitioned else None,

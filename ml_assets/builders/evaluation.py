@@ -23,7 +23,7 @@ from ml_assets.core.model.scoring import load_model, score_frame
 from ml_assets.core.model.seen_keys import unseen
 from ml_assets.core.model.split import tested_on, trained_on
 from ml_assets.core.model.training import labelled
-from ml_assets.core.release.offline_bundle import NotComputable, own_scores
+from ml_assets.core.release.offline_bundle import NotComputable, scores_of_classes
 from ml_assets.spec.product import Product
 
 if TYPE_CHECKING:
@@ -100,11 +100,11 @@ def unknown_rows(inputs: ComparisonInputs, product: Product) -> UnknownRows | No
 
 def outcomes_lacking(inputs: ComparisonInputs, product: Product) -> str:
     """The reason why these rows let nothing through: too few outcomes of the test window are known to judge on, or they were
-    tested on before; empty if there is none. Of windows that are pooled,
-    each has to have enough: a whole one must not make up for the days of storm that another lacks."""
+    tested on before; empty if there is none. Of windows that are pooled, each has to have enough: a whole one must not make up
+    for the days of storm that another lacks."""
     usual = inputs.usual(product)
-    if again := [fold for handle in inputs.tested if (fold := _reopened(handle)) is not None]:
-        return f"fold {again[0]} was the test window of an earlier delivery, and a person reopened it: it proves nothing"
+    if reopened := [fold for handle in inputs.tested if (fold := _reopened(handle)) is not None]:
+        return f"fold {reopened[0]} was the test window of an earlier delivery, and a person reopened it: it proves nothing"
     found = [lacking(window_rows(window, inputs.before, product), usual, product=product) for window in _windows(inputs)]
     if not any(found):
         return ""
@@ -179,5 +179,6 @@ def _release_scores(inputs: ComparisonInputs, rows: pl.DataFrame, product: Produ
     requests = pl.concat([handle.frame("requests.parquet") for handle in inputs.tested], how="vertical_relaxed")
     own_requests = rows.select(key).join(requests, on=key, how="left", maintain_order="left")
     by_release = {handle.manifest.snapshot: handle for handle in inputs.releases.values()}
-    scores = {digest: own_scores(handle, own_requests) for digest, handle in by_release.items()}
+    classes = product.features.class_names
+    scores = {digest: scores_of_classes(handle, own_requests, classes) for digest, handle in by_release.items()}
     return {role: scores[handle.manifest.snapshot] for role, handle in inputs.releases.items()}

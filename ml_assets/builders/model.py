@@ -28,6 +28,8 @@ def build(inputs: Sequence[Handle], product: Product, partition: str, progress: 
         "importance": [list(pair) for pair in fitted.importance],
     }
     files = {"model.cbm": fitted.content, "model.json": json.dumps(about, indent=1).encode()}
+    if fitted.untrained:
+        about["untrained"] = list(fitted.untrained)
     facts = {"rows": fitted.rows, "train": [handle.partition for handle in inputs], "loss": fitted.learning_curve[-1]}
     return Output(files, {**facts, **trained_parts(rows, product)}, data_version=fitted.fingerprint)
 

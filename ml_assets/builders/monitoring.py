@@ -34,4 +34,5 @@ def build(inputs: Served, product: Product, partition: str) -> Output:
         product=product,
         profile=release.json("profile.json"),
         promised=promised["candidate"]["value"] if promised else None,
+        classes=about.get("classes", ()),
     )

@@ -12,12 +12,13 @@ from ml_assets.core.frames import parquet_bytes
 from ml_assets.core.lineage.facts import EvaluationFacts
 from ml_assets.core.lineage.handles import Handle
 from ml_assets.core.lineage.manifests import Output
+from ml_assets.core.metrics.score_columns import of_columns
 from ml_assets.core.model.split import rows_of, unseen_labels
 from ml_assets.core.outcomes.promise import kept, promises
-from ml_assets.core.outcomes.realised import Line, Tested, line
+from ml_assets.core.outcomes.realised import Line, Tested, line, served_scores
 from ml_assets.core.outcomes.served import ROW, by_release
 from ml_assets.core.plots.figures import plots
-from ml_assets.core.release.offline_bundle import NotComputable, own_scores
+from ml_assets.core.release.offline_bundle import NotComputable, scores_of_classes
 from ml_assets.spec.product import Product
 
 MEMBER = "realised.json"
@@ -71,14 +72,14 @@ def _promises(inputs: Answered, rows: pl.DataFrame, bundle: str, released: Relea
     last = pl.concat(served).unique(ROW, keep="last").sort(ROW)
     asked = rows[last[ROW].to_list()]
     is_known = asked[product.features.label].is_not_null()
-    known, scores = asked.filter(is_known), last["score"].filter(is_known).to_numpy()
+    known, scores = asked.filter(is_known), served_scores(last.filter(is_known), product.features.class_names)
     claims = EvaluationFacts.of(released.evaluation.manifest).verdict.claims
     if known.is_empty() or released.replaced is None or not any(True for _ in promises(claims)):
         return []
     requests = inputs.outcomes.frame("requests.parquet")
     own = known.select(product.features.key).join(requests, on=list(product.features.key), how="left", maintain_order="left")
     try:
-        before = own_scores(released.replaced, own)
+        before = scores_of_classes(released.replaced, own, product.features.class_names)
     except NotComputable as error:
         return [
             {"name": c.name, "text": c.text, "sign": f.sign, "limit": f.constant, "note": str(error)} for c, f in promises(claims)
@@ -92,7 +93,7 @@ def _tested(released: Released, product: Product) -> Tested:
     promised = released.release.json("evidence.json")["metrics"]
     return Tested(
         about["release"],
-        kept["candidate"].cast(pl.Float64).to_numpy(),
+        of_columns(kept, "candidate", product.features.class_names),
         kept[product.features.label].cast(pl.Float64).to_numpy(),
         {name: by_role["candidate"]["value"] for name, by_role in promised.items()},
         about["threshold"],

@@ -9,6 +9,7 @@ import polars as pl
 from ml_assets.core.lineage.facts import FeaturesFacts, ModelFacts
 from ml_assets.core.lineage.handles import Handle
 from ml_assets.core.lineage.manifests import Output
+from ml_assets.core.metrics.score_columns import of_columns
 from ml_assets.core.model.features import stacked
 from ml_assets.core.model.known_categories import known_values
 from ml_assets.core.model.scoring import load_model, score_frame
@@ -45,7 +46,7 @@ def build(inputs: Released, product: Product, partition: str) -> Output:
         scores=score_frame(fitted, rows, about["features"]),
         trained=trained_on(stacked(inputs.trained, product=product), product, partition=partition),
         known=known(inputs.trained, product, product.endpoint.refused_categories),
-        tested_scores=inputs.evaluation.frame("scores.parquet")["candidate"].to_numpy(),
+        tested_scores=of_columns(inputs.evaluation.frame("scores.parquet"), "candidate", product.features.class_names),
         manifest=inputs.model.manifest,
         evaluation=inputs.evaluation.manifest,
         card=card(product, inputs.about),

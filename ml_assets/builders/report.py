@@ -12,6 +12,7 @@ from ml_assets.core.evaluation.result import Evaluation
 from ml_assets.core.lineage.facts import EvaluationFacts
 from ml_assets.core.lineage.handles import Handle
 from ml_assets.core.lineage.manifests import Output
+from ml_assets.core.metrics.score_columns import shown
 from ml_assets.core.model.training import labelled
 from ml_assets.core.plots.figures import feature_importance, learning_curve, plots
 from ml_assets.core.plots.gates import claims_plot
@@ -55,12 +56,21 @@ def _plots(evaluation: Evaluation) -> dict[str, bytes]:
     return {f"plots/{name}.svg": svg for name, svg in plots(evaluation).items()}
 
 
+def _answered(compared: ComparisonInputs, frame: pl.DataFrame, product: Product) -> pl.DataFrame:
+    """The rows with their score; of several classes with the names of the most probable one and of the actual one."""
+    classes, label = product.features.class_names, product.features.label
+    answered = frame.with_columns(shown(candidate_scores(compared.model, frame, product), classes).alias("score"))
+    if not classes:
+        return answered
+    return answered.with_columns(pl.col(label).replace_strict(dict(enumerate(classes)), return_dtype=pl.String))
+
+
 def _page(compared: ComparisonInputs, product: Product, left_out: list[str]) -> bytes:
     """The scored test rows against the partitions before them, as many as were tested. Its title says what was left out, here
     and of the pictures before it."""
     rows = tested_rows(compared.tested, compared.before, product)
     before = labelled(compared.usual(product), label=product.features.label)
-    sides = (frame.with_columns(pl.Series("score", candidate_scores(compared.model, frame, product))) for frame in (before, rows))
+    sides = (_answered(compared, frame, product) for frame in (before, rows))
     return quality_report(
         *sides,
         task=product.task,

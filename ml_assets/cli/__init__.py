@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from ml_assets.cli.shared.examples import with_examples
 from ml_assets.errors import MlAssetsError
 from resources.environment import pin
 from resources.project_file import current_folder, with_project
@@ -79,10 +80,10 @@ COMMANDS = {
 class LazyGroup(click.Group):
     """A group whose commands are modules of their own names: `folders` is {folder of `ml_assets/cli`: {command: help}}."""
 
-    def __init__(self, *args: Any, folders: Mapping[str, Mapping[str, str]] = COMMANDS, **options: Any) -> None:
-        """Take what click.Group takes, and the folders of commands."""
+    def __init__(self, *args: Any, folders: Mapping[str, Mapping[str, str]] = COMMANDS, prefix: str = "", **options: Any) -> None:
+        """Take what click.Group takes, the folders of commands, and the words that come before each command's own."""
         super().__init__(*args, **options)
-        self.folders = folders
+        self.folders, self.prefix = folders, prefix
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands, in the order of the folders."""
@@ -94,8 +95,7 @@ class LazyGroup(click.Group):
         if folder is None:
             return None
         module: Any = importlib.import_module(f"ml_assets.cli.{folder}" + ("" if cmd_name == folder else f".{cmd_name}"))
-        command: click.Command = module.command
-        return command
+        return with_examples(module.command, f"{self.prefix}{cmd_name}")
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         """Return the named command with what follows it. Raises UsageError for an unknown name, with the one most like it."""
@@ -115,7 +115,11 @@ class LazyGroup(click.Group):
                 formatter.write_dl(list(commands.items()))
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="\b\nExamples:\n  ml-assets demo\n  ml-assets status flights\n  ml-assets COMMAND --help",
+)
 @click.version_option(package_name="ml-assets")
 def cli() -> None:
     """Continuous delivery for machine-learning models, as a Dagster asset graph."""

@@ -35,6 +35,6 @@ def literal(path: Path | str) -> str:
 
 
 def parquet(paths: Sequence[Path]) -> str:
-    """A table function over exactly these files."""
+    """A table function over exactly these files, by the names of their columns: one that a file lacks is null there."""
     files = ", ".join("'" + literal(path).replace("'", "''") + "'" for path in paths)
-    return f"read_parquet([{files}])"
+    return f"read_parquet([{files}], union_by_name = true)"

@@ -195,6 +195,7 @@ def compare_tested(builder: Rebuilder, evaluation: Manifest) -> ComparedPredicti
     """Every row of the test window that the verdict was about."""
     import polars as pl
 
+    from ml_assets.core.metrics.score_columns import of_columns
     from ml_assets.core.model.split import rows_of, tested_on
     from ml_assets.core.model.training import labelled
 
@@ -206,8 +207,8 @@ def compare_tested(builder: Rebuilder, evaluation: Manifest) -> ComparedPredicti
     if builder.product.keys.across_partitions == "refuse":
         key = list(builder.product.features.key)
         rows = rows.join(scored.select(key), on=key, how="semi", nulls_equal=True, maintain_order="left")
-    recorded = scored["candidate"]
-    return _compare(recorded.to_list(), _scores(builder, rows).tolist())
+    recorded = of_columns(scored, "candidate", builder.product.features.class_names)
+    return _compare(recorded.tolist(), _scores(builder, rows).tolist())
 
 
 def _scores(builder: Rebuilder, rows: "pl.DataFrame") -> "np.ndarray":
@@ -220,5 +221,5 @@ def _scores(builder: Rebuilder, rows: "pl.DataFrame") -> "np.ndarray":
 def _compare(recorded: list[Any], now: list[Any]) -> ComparedPredictions:
     if len(recorded) != len(now):
         return ComparedPredictions(len(recorded), len(recorded), None, f"{len(now)} rows, recorded were {len(recorded)}")
-    apart = [abs(a - b) for a, b in zip(recorded, now, strict=True) if a != b]
+    apart = [float(np.abs(np.subtract(a, b)).max()) for a, b in zip(recorded, now, strict=True) if a != b]
     return ComparedPredictions(len(recorded), len(apart), max(apart, default=None))

@@ -1,16 +1,23 @@
 """The entries in MLflow of an evaluation and its release. A catalogue for people: nothing reads it to decide anything."""
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from ml_assets.core.lineage.facts import EvaluationFacts, TrackingFacts
 from ml_assets.core.lineage.manifests import Manifest, Output
+from ml_assets.core.lineage.source import commits
 from ml_assets.services.judging.kept_words import pooled_windows
 from ml_assets.spec.product import Product
 from resources.lineage import Lineage
 from resources.tracking import registry
-from resources.tracking.mlflow_catalogue import Catalogue
+from resources.tracking.mlflow_catalogue import TRAINING_VIEW, Catalogue
+from resources.tracking.registered_version import Described
+from resources.tracking.run_inputs import Dataset, log_inputs
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -42,8 +49,11 @@ def tracked(lineage: Lineage, product: Product, partition: str) -> Tracked:
     return Tracked(model, evaluation, of_this("release"), of_this("report"))
 
 
-def log(context: "dg.AssetExecutionContext", lineage: Lineage, tracking: Catalogue, product: Product, what: Tracked) -> Output:
-    """One MLflow run of the evaluation and, with a release, a registered version. Returns where they are."""
+def log(
+    context: "dg.AssetExecutionContext", lineage: Lineage, tracking: Catalogue, product: Product, what: Tracked, *, ui: str
+) -> Output:
+    """One MLflow run of the evaluation and, with a release, a registered version. Returns where they are. `ui` is the address of
+    MLflow's pages, for links."""
     from ml_assets.builders.tracking import Evaluated, build
     from resources.tracking.mlflow_catalogue import log as write
 
@@ -53,8 +63,46 @@ def log(context: "dg.AssetExecutionContext", lineage: Lineage, tracking: Catalog
     with tracking.run(context, product.name) as mlflow:
         place = write(mlflow, logged)
         version = _register(lineage, tracking, product, what.release, place["mlflow_run"]) if what.release else None
+        mlflow.set_tags(run_tags(lineage, product, what, version=version, ui=ui, experiment=place["mlflow_experiment"]))
+        log_inputs(tracking.client(), place["mlflow_run"], datasets(lineage, product, what))
     tracked = {**place, "version": version}
     return Output({"tracking.json": json.dumps(tracked, indent=1).encode()}, tracked)
+
+
+def datasets(lineage: Lineage, product: Product, what: Tracked) -> list[Dataset]:
+    """The partitions of features that the model was trained on, and those that it was tested on."""
+    trained = {source.manifest: source for source in what.model.recipe.inputs if source.asset.endswith("/features")}
+    tested = {source.manifest: source for source in what.evaluation.recipe.inputs if source.asset.endswith("/features")}
+    uses = [("training", source) for source in trained.values()]
+    uses += [("testing", source) for manifest, source in tested.items() if manifest not in trained]
+    return [
+        Dataset(
+            name=f"{source.asset}:{source.partition}",
+            digest=source.data_version,
+            context=context,
+            source={"data_version": source.data_version, "lineage": f"ml-assets lineage {(source.manifest or '')[:12]}"},
+        )
+        for context, source in uses
+    ]
+
+
+def run_tags(
+    lineage: Lineage, product: Product, what: Tracked, *, version: str | None, ui: str, experiment: str
+) -> dict[str, str]:
+    """MLflow's own tags of a run: its description, as Markdown, and the commit that its evaluation was made from."""
+    verdict = EvaluationFacts.of(what.evaluation).verdict
+    lines = [f"**{verdict.decision}** for {product.name} as of {what.evaluation.partition}: {product.title}", ""]
+    lines += [f"- {claim.name}: {claim.outcome}, {claim.message}" for claim in verdict.claims]
+    lines += [f"- {reason}" for reason in verdict.reasons]
+    lines += ["", f"What made it: `ml-assets lineage {what.evaluation.id[:12]}`"]
+    if version:
+        lines.append(
+            f"Registered: [{product.name} version {version}]({ui}/#/models/{product.name}/versions/{version}{TRAINING_VIEW})"
+        )
+    lines.append(f"All evaluations of {product.name}: [the experiment]({ui}/#/experiments/{experiment}{TRAINING_VIEW})")
+    tags = {"mlflow.note.content": "\n".join(lines), "mlflow.source.name": "ml-assets", "mlflow.source.type": "PROJECT"}
+    made_from = commits(lineage.ledger.source(what.evaluation.id))
+    return tags | ({"mlflow.source.git.commit": made_from[0]["commit"]} if made_from else {})
 
 
 def kept_release(lineage: Lineage, product: Product, partition: str) -> Manifest | None:
@@ -96,7 +144,39 @@ def _register(lineage: Lineage, tracking: Catalogue, product: Product, release: 
         tags["override"] = f"by {status.override.by}: {status.override.reason}"
     card = lineage.snapshots.read(release.snapshot, "card.md").decode()
     folder = lineage.snapshots.checkout(release.snapshot)
-    return tracking.register(product.name, run_id=mlflow_run, folder=folder, tags=tags, description=card)
+    described = _described(lineage, product, status.name, release, folder)
+    return tracking.register(product.name, run_id=mlflow_run, folder=folder, described=described, tags=tags, description=card)
+
+
+def _described(lineage: Lineage, product: Product, name: str, release: Manifest, folder: Path) -> Described:
+    """The signature of a release, by the types of the features that it was trained on, and its first golden row as example."""
+    from ml_assets.serving.release.bundle import Golden, load
+    from ml_assets.serving.release.pyfunc_model import ANSWERS
+
+    bundle = load(folder, is_compiled=False)
+    golden = msgspec.json.decode((folder / "golden.json").read_bytes(), type=Golden)
+    example = bundle.features_of(bundle.requests.convert(golden.requests[:1])).rows(bundle.card.features)
+    answers = {
+        field: kind
+        for field, kind in ANSWERS[bundle.card.task].items()
+        if field != "decision" or bundle.card.threshold is not None
+    }
+    return Described(f"{product.name}-{name}".replace(".", "-"), _types(lineage, release, bundle.card.features), answers, example)
+
+
+def _types(lineage: Lineage, release: Manifest, features: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """MLflow's types of the features. Whole numbers are of any type: where one is missing, pandas makes floats of them."""
+    model = lineage.made_from(release)["model"]
+    read = (lineage.ledger.manifest(source.manifest) for source in model.recipe.inputs if source.manifest)
+    snapshot = next(manifest.snapshot for manifest in read if manifest is not None and manifest.recipe.stage == "features")
+    kinds = lineage.snapshots.columns(snapshot, "features.parquet")
+    return {feature["name"]: _type(str(kinds[feature["name"]])) for feature in features}
+
+
+def _type(kind: str) -> str:
+    """MLflow's name of a type of polars."""
+    names = {"String": "string", "Categorical": "string", "Boolean": "boolean", "Float64": "double", "Float32": "double"}
+    return names.get(kind, "any")
 
 
 def _approval(status: "ReleaseStatus") -> str:

@@ -9,6 +9,7 @@ import msgspec
 from ml_assets.core.lineage.facts import EvaluationFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.verdict_facts import ClaimFacts, VerdictFacts
+from ml_assets.core.metrics.score_columns import has, of_columns
 from ml_assets.services.comparisons import Comparison, compared_before
 from ml_assets.spec.claim_grammar import MODELS
 from ml_assets.spec.product import Product
@@ -36,7 +37,8 @@ def contradictions(lineage: Lineage, product: Product, evaluation: Manifest) -> 
     if not scored.select(same).equals(tested.select(same)):
         return ["its scores are of other rows, or other labels, than the features that were tested"]
     roles = {"candidate", *facts.compared, *(["baseline"] if product.gates.baselines.baseline else [])}
-    if missing := sorted(roles - set(scored.columns)):
+    classes = product.features.class_names
+    if missing := sorted(role for role in roles if not has(scored, role, classes)):
         return [f"there are no stored scores of the {' and the '.join(missing)}"]
     return list(_differences(facts.verdict, _judged(lineage, product, facts, compared, scored)))
 
@@ -69,7 +71,8 @@ def _judged(
 
     learned = [EvaluationFacts.of(m).verdict for id in facts.past if (m := lineage.ledger.manifest(id)) is not None]
     read = compared.read(lineage)
-    scores: Scores = {role: scored[role].to_numpy() for role in MODELS if role in scored.columns}
+    classes = product.features.class_names
+    scores: Scores = {role: of_columns(scored, role, classes) for role in MODELS if has(scored, role, classes)}
     verdict = judge(
         product,
         panel_of(scored, scores, product=product, windows=pooled_windows(read, product)),

@@ -8,9 +8,9 @@ from ml_assets.spec.claim_grammar import ClaimForm, Measure
 
 RANGES: Mapping[str, tuple[float, float]] = {
     **dict.fromkeys(("roc_auc", "pr_auc", "brier", "calibration_error", "accuracy", "tpr", "fpr", "selection_rate"), (0.0, 1.0)),
-    **dict.fromkeys(("precision", "f1"), (0.0, 1.0)),
+    **dict.fromkeys(("precision", "f1", "macro_f1", "macro_auc"), (0.0, 1.0)),
     **dict.fromkeys(("calibration_gap", "calibration_loss", "mcc"), (-1.0, 1.0)),
-    **dict.fromkeys(("log_loss", "mae", "rmse", "pinball_10", "pinball_50", "pinball_90"), (0.0, inf)),
+    **dict.fromkeys(("log_loss", "mae", "rmse", "mape", "pinball_10", "pinball_50", "pinball_90"), (0.0, inf)),
     "r2": (-inf, 1.0),
     **dict.fromkeys(("bias", "calibration_slope", "value"), (-inf, inf)),
 }

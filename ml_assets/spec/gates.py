@@ -10,12 +10,16 @@ from ml_assets.spec.base_section import Column, Name, Section
 from ml_assets.spec.baselines import BaselineSpec
 from ml_assets.spec.claim_grammar import ClaimForm, ClaimTextError, Model, parse
 from ml_assets.spec.claim_limits import never_fails
-from ml_assets.spec.sections import AT_THRESHOLD, METRICS, STAGING_LINE
+from ml_assets.spec.model_parameters import written_task
+from ml_assets.spec.sections import AT_THRESHOLD, STAGING_LINE
+from ml_assets.spec.tasks import METRICS
 from ml_assets.spec.yaml_file import unknown_name
 
 ClaimKind = Literal["prove", "veto"]
 KINDS: tuple[ClaimKind, ...] = ("prove", "veto")
-RATIOS = ("selection_rate", "tpr", "fpr", "accuracy", "roc_auc", "log_loss", "brier", "mae", "rmse")
+RATIOS = (
+    "selection_rate", "tpr", "fpr", "accuracy", "roc_auc", "log_loss", "brier", "macro_f1", "macro_auc", "mae", "rmse", "mape",
+)  # fmt: skip
 """Metrics that a ratio between groups says something of: positive, with an influence function."""
 INCOMPARABLE = "calibration_error"
 """A mean of absolute gaps: a difference of two is let through at 4 to 37 % where 1 % is declared, whatever the bound."""
@@ -30,11 +34,23 @@ _TEXT = Field(default=None, examples=["roc_auc(candidate) - roc_auc(champion) > 
 
 
 class MinimumSpec(Section):
-    """With fewer than these in the test window nothing is decided."""
+    """With fewer than these in the test window nothing is decided. `positives` and `negatives` are rows of a binary label,
+    `per_class` those of each class of a label of several."""
 
+    later: ClassVar[frozenset[str]] = frozenset({"per_class"})
     units: int = Field(default=20, ge=2)
     positives: int = Field(default=50, ge=1)
     negatives: int = Field(default=50, ge=1)
+    per_class: int = Field(default=50, ge=1)
+
+    @model_validator(mode="after")
+    def _counts_what_the_task_has(self, info: ValidationInfo) -> Self:
+        other = {"multiclass": {"positives", "negatives"}, "binary": {"per_class"}}.get(task := str(written_task(info)), set())
+        fields = type(self).model_fields  # what a verdict was judged by is read again with its defaults written out
+        if wrong := sorted(name for name in other if getattr(self, name) != fields[name].default):
+            allowed = "units, per_class" if task == "multiclass" else "units, positives, negatives"
+            raise ValueError(f"{wrong[0]}: a {task} task has none; allowed: {allowed}")
+        return self
 
 
 class BudgetSpec(Section):
@@ -91,8 +107,7 @@ class ClaimSpec(Section):
             form = parse(getattr(self, kinds[0]))
         except ClaimTextError as error:
             raise ValueError(f"{kinds[0]}: {error}") from None
-        content = (info.context or {}).get("content")
-        task = content.get("task") if isinstance(content, dict) else None
+        task = written_task(info)
         if problem := _problem(form, for_each=self.for_each, task=task):
             raise ValueError(f"{kinds[0]}: {problem}")
         return self

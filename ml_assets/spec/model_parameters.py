@@ -15,6 +15,13 @@ _PROJECT_KEYS = {
     "allow_writing_files", "callback", "cat_features", "embedding_features", "logging_level", "save_snapshot", "silent",
     "snapshot_file", "snapshot_interval", "text_features", "train_dir", "verbose",
 }  # fmt: skip
+_OF_FEATURES = "follows from features.classes; leave it out"
+_NOT_OF_CLASSES = {
+    "class_names": _OF_FEATURES,
+    "classes_count": _OF_FEATURES,
+    "scale_pos_weight": "weighs the yes of a binary label; write class_weights, one number for each of features.classes",
+}
+"""Parameters that a model of several classes does not take, with what to do."""
 
 
 def written_task(info: ValidationInfo) -> Any:
@@ -31,9 +38,10 @@ def parameter_of_task(name: str, info: ValidationInfo) -> str:
         raise ValueError("the project sets this itself; leave it out")
     if name == "objective":
         raise ValueError("write it as loss_function")
-    kind, names = (
-        ("CatBoostRegressor", SHARED) if written_task(info) == "regression" else ("CatBoostClassifier", SHARED | CLASSIFIER)
-    )
+    task = written_task(info)
+    kind, names = ("CatBoostRegressor", SHARED) if task == "regression" else ("CatBoostClassifier", SHARED | CLASSIFIER)
+    if task == "multiclass" and (advice := _NOT_OF_CLASSES.get(name)):
+        raise ValueError(advice)
     if name not in names:
         hint = nearest(name, names - _MODEL_KEYS - _PROJECT_KEYS) or "its documentation lists them"
         raise ValueError(f"is not a parameter of {kind}; {hint.strip()}")

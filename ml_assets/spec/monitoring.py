@@ -1,12 +1,17 @@
-"""The `monitoring` section of product.yaml: the limits above which monitoring warns, and what decisions are worth."""
+"""The `monitoring` and `plausibility` sections of product.yaml: the limits above which monitoring warns, what decisions are
+worth, and which doubts about a partition hold it back from training."""
 
 from typing import ClassVar, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from ml_assets.spec.base_section import Column, Section
+from ml_assets.spec.model_parameters import written_task
 from ml_assets.spec.sections import TaskMetric
 
+PlausibilityClaim = Literal[
+    "volume_plausible", "content_is_new", "label_rate_plausible", "relations_hold", "no_column_gives_label_away"
+]
 CELLS = ("true_positive", "false_positive", "false_negative", "true_negative")
 
 
@@ -45,9 +50,17 @@ class MonitoringSpec(Section):
     @field_validator("value")
     @classmethod
     def _is_of_the_task(cls, value: ValueSpec | None, info: ValidationInfo) -> ValueSpec | None:
-        content = (info.context or {}).get("content")
-        task = content.get("task") if isinstance(content, dict) else None
+        task = written_task(info)
+        if value is not None and task == "multiclass":
+            raise ValueError("of several classes nobody can say yet what a row is worth; leave value out")
         if value is not None and task is not None and (value.error is not None) != (task == "regression"):
             allowed = "error" if task == "regression" else ", ".join(CELLS)
             raise ValueError(f"of a {task} task say {allowed}")
         return value
+
+
+class PlausibilitySpec(Section):
+    """A partition that fails a claim of `hold` is neither trained nor tested on until a person accepts its content
+    (`ml-assets accept`) or another delivery replaces it; the other claims only warn."""
+
+    hold: tuple[PlausibilityClaim, ...] = ()

@@ -22,11 +22,10 @@ from ml_assets.spec.contract_problems import contract_problems
 from ml_assets.spec.declaration_places import Places
 from ml_assets.spec.delivery import DeliverySpec, ReferenceSpec, TableSpec
 from ml_assets.spec.derived_parts import Written, completed, declared, derived_dbt, written_models
-from ml_assets.spec.gates import GateSpec, is_about_value, needs_threshold
+from ml_assets.spec.gates import GateSpec
 from ml_assets.spec.labels import LabelsSpec, ProbationSpec, outcomes_problem
-from ml_assets.spec.monitoring import MonitoringSpec
+from ml_assets.spec.monitoring import MonitoringSpec, PlausibilitySpec
 from ml_assets.spec.partitions import ONE_DELIVERY, PartitionSpec, SplitSpec, WindowSpec
-from ml_assets.spec.plausibility import PlausibilitySpec
 from ml_assets.spec.product_files import CONTRACT_FILE, SPEC_FILE, ProductFiles
 from ml_assets.spec.sections import (
     CiSpec,
@@ -38,8 +37,9 @@ from ml_assets.spec.sections import (
     ModelSpec,
     PromoteSpec,
     StagingSpec,
-    Task,
 )
+from ml_assets.spec.task_rules import task_problem
+from ml_assets.spec.tasks import Task
 from ml_assets.spec.tuning import TuneSpec
 from ml_assets.spec.yaml_file import SpecFileProblems, read_model, unknown_name
 
@@ -91,6 +91,13 @@ class Product(Section):
             return section
         raise ValueError(problem)
 
+    @field_validator("features", "decision", "gates", "endpoint", "monitoring")
+    @classmethod
+    def _fits_the_task(cls, section: Any, info: ValidationInfo) -> Any:
+        if problem := task_problem(section, info.data):
+            raise ValueError(problem)
+        return section
+
     @model_validator(mode="after")
     def _has_a_window(self) -> Self:
         if problem := window_problem(self.partitions, is_given="window" in self.model_fields_set):
@@ -111,32 +118,6 @@ class Product(Section):
         if problem := pooled_problem(self.gates, self.window, is_static=self.partitions.is_static):
             raise ValueError(f"gates.pooled: {problem}")
         return self
-
-    @field_validator("decision")
-    @classmethod
-    def _decides_yes_or_no(cls, decision: DecisionSpec | None, info: ValidationInfo) -> DecisionSpec | None:
-        if decision is not None and info.data.get("task") == "regression":
-            raise ValueError("a regression has no decision threshold; allowed only with task: binary")
-        return decision
-
-    @field_validator("gates")
-    @classmethod
-    def _decisions_have_a_threshold(cls, gates: GateSpec, info: ValidationInfo) -> GateSpec:
-        if info.data.get("decision") is None and (claims := [c.name for c in gates.claims if needs_threshold(c.form)]):
-            raise ValueError(f"claim '{claims[0]}' is about decisions, which need `decision: {{threshold: 0.5}}`")
-        return gates
-
-    @field_validator("monitoring")
-    @classmethod
-    def _value_is_declared(cls, monitoring: MonitoringSpec, info: ValidationInfo) -> MonitoringSpec:
-        if monitoring.value is not None and monitoring.value.error is None and info.data.get("decision") is None:
-            raise ValueError("value: decisions are worth something, and there are none without `decision: {threshold: 0.5}`")
-        gates = info.data.get("gates")
-        about_value = [f"claim '{claim.name}'" for claim in gates.claims if is_about_value(claim.form)] if gates else []
-        if monitoring.value is None and (about_value := [*about_value, *(["metric"] if monitoring.metric == "value" else [])]):
-            worth = "error: -1" if info.data.get("task") == "regression" else "true_positive: 10, false_positive: -1"
-            raise ValueError(f"{about_value[0]} is about value; declare it: `value: {{{worth}}}`")
-        return monitoring
 
     def model_post_init(self, context: Any, /) -> None:
         """Keep the files that the context carries."""

@@ -1,32 +1,21 @@
 """The sections of product.yaml, as frozen models. Belongs here: what may be written. Does not: reading it."""
 
-from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import (
     AfterValidator,
     Field,
     JsonValue,
+    StrictInt,
+    StrictStr,
     ValidationInfo,
     model_validator,
 )
 
 from ml_assets.spec.base_section import Column, Section
 from ml_assets.spec.model_parameters import parameter_of_task, written_task
+from ml_assets.spec.tasks import METRICS, Metric
 
-Task = Literal["binary", "regression"]
-Metric = Literal[
-    "roc_auc", "pr_auc", "log_loss", "brier", "calibration_error", "calibration_gap", "calibration_loss", "calibration_slope",
-    "accuracy", "tpr", "fpr", "selection_rate", "precision", "f1", "mcc", "mae", "rmse", "r2", "bias", "pinball_10",
-    "pinball_50", "pinball_90", "value", ]  # fmt: skip
-
-METRICS: Mapping[Task, tuple[Metric, ...]] = {
-    "binary": (
-        "roc_auc", "pr_auc", "log_loss", "brier", "calibration_error", "calibration_gap", "calibration_loss",
-        "calibration_slope", "accuracy", "tpr", "fpr", "selection_rate", "precision", "f1", "mcc", "value",
-    ),
-    "regression": ("mae", "rmse", "r2", "bias", "pinball_10", "pinball_50", "pinball_90", "value"),
-}  # fmt: skip
 AT_THRESHOLD: frozenset[Metric] = frozenset({"tpr", "fpr", "selection_rate", "precision", "f1", "mcc"})
 """Metrics of decisions: they need the product's decision threshold."""
 STAGING_LINE = "staging: {p99_ratio: 1.5, attempts: 3}"
@@ -45,14 +34,21 @@ Parameter = Annotated[str, AfterValidator(parameter_of_task)]
 
 class FeatureSpec(Section):
     """The columns that name a question, its time and its label, and how many earlier partitions dbt may read. `time` is "" where
-    a question has none, as of a static table. `positive`: the label that counts as yes, where it is text."""
+    a question has none, as of a static table. `positive`: the label that counts as yes, where it is text. `classes`: the values
+    of a label of several classes, in the order of their scores."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"positive"})
+    later: ClassVar[frozenset[str]] = frozenset({"positive", "classes"})
     lookback: int = Field(default=0, ge=0)
     key: tuple[Column, ...] = Field(min_length=1)
     time: str = ""
     label: Column
     positive: str | None = None
+    classes: tuple[StrictStr | StrictInt, ...] = ()
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes as texts; their order is that of the scores. Empty for a label that is none of several classes."""
+        return tuple(map(str, self.classes))
 
     @property
     def identity(self) -> tuple[str, ...]:

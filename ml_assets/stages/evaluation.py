@@ -20,7 +20,7 @@ from ml_assets.services.next_window import next_window
 from ml_assets.services.proofs.plausible import refuse_held
 from ml_assets.services.stale_inputs import refuse_stale
 from ml_assets.spec.product import Product
-from ml_assets.spec.sections import METRICS
+from ml_assets.spec.tasks import METRICS
 from resources.dagster_assets import asset_key, declaration, materialized, partitions_def, unfinished_apis
 from resources.dagster_retries import retried
 from resources.ledger.budget import WindowRetired

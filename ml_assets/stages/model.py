@@ -116,6 +116,7 @@ def _metadata(snapshots: Snapshots, manifest: Manifest) -> dict[str, Any]:
     return {
         "trained_on": trained_in_words(facts),
         "feature_importance": small_table(["feature", "%"], [[name, f"{value:.1f}"] for name, value in about["importance"][:12]]),
+        **({"classes_without_a_row": ", ".join(about["untrained"])} if "untrained" in about else {}),
         **({"learning_curve": dg.MetadataValue.md(curve)} if curve else {}),
         "training_rows": facts.rows,
         "training_loss": facts.loss,

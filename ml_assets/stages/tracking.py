@@ -5,6 +5,7 @@ from typing import Any
 import dagster as dg
 
 from ml_assets.core.lineage.facts import TrackingFacts
+from ml_assets.services.dagster_ui.metadata import link
 from ml_assets.spec.product import Product
 from resources.dagster_assets import INFORMS, declaration, materialized
 from resources.dagster_retries import retried
@@ -33,7 +34,9 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
         what = tracked(lineage, product, key)
         inputs = [manifest.as_input() for manifest in (what.model, what.evaluation, what.release) if manifest is not None]
         recipe = lineage.recipe(product, "tracking", key, inputs)
-        result = lineage.make(recipe, lambda: log(context, lineage, tracking, product, what), run=context.run.run_id)
+        result = lineage.make(
+            recipe, lambda: log(context, lineage, tracking, product, what, ui=settings.mlflow_ui), run=context.run.run_id
+        )
         facts, ui = TrackingFacts.of(result.manifest), settings.mlflow_ui
         kept, version = kept_release(lineage, product, key), facts.version
         if kept is not None:
@@ -41,9 +44,9 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
         show(lineage, tracking, product, what.release or kept)
         page = f"{ui}/#/models/{product.name}/versions/{version}{TRAINING_VIEW}"
         metadata = {
-            "mlflow_run": run_page(ui, facts),
-            "registered": dg.MetadataValue.url(page) if version else "no version: nothing was released",
-            "report": run_page(ui, facts, artifact="evaluation/report.html"),
+            "mlflow_run": link(f"run {facts.mlflow_run[:8]}", run_page(ui, facts)),
+            "registered": link(f"{product.name} version {version}", page) if version else "no version: nothing was released",
+            "report": link("Evidently's page", run_page(ui, facts, artifact="evaluation/report.html")),
         }
         return materialized(product, result, metadata)
 

@@ -16,6 +16,7 @@ from ml_assets.core.lineage.facts import TrackingFacts
 from ml_assets.errors import MlAssetsError
 from resources.dagster_assets import unfinished_apis
 from resources.environment import pin_variables
+from resources.tracking.registered_version import Described, link_version, log_model
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -102,21 +103,23 @@ class Catalogue:
         except MlflowException as error:
             raise TrackingRefused(f"{experiment}: MLflow took no run: {str(error).splitlines()[0]}") from error
 
-    def register(self, name: str, *, run_id: str, folder: Path, tags: Mapping[str, str], description: str = "") -> str:
+    def register(
+        self, name: str, *, run_id: str, folder: Path, described: Described, tags: Mapping[str, str], description: str = ""
+    ) -> str:
         """Register the release's files as a new version of the product's model; the same release only once.
 
-        Returns the version number. The files are copied into the run's artifacts, each release into a folder of its own.
+        Returns the version number. The files are copied to MLflow as a model of the run, which `mlflow.pyfunc.load_model` loads.
         """
         client = self.client()
         _ensure_registered_model(client, name)
         for known in client.search_model_versions(f"name = '{name}'"):
             if known.tags.get("bundle") == tags["bundle"]:
                 return str(known.version)
-        place = f"release/{tags['bundle'][:12]}"
-        client.log_artifacts(run_id, str(folder), place)
-        source = f"{client.get_run(run_id).info.artifact_uri}/{place}"
         kept = {name: value[:TAG_LENGTH] for name, value in tags.items()}
-        version = client.create_model_version(name, source, run_id, tags=kept, description=description[:TAG_LENGTH] or None)
+        model_id, source = log_model(client, run_id, folder, described, kept)
+        about, kept = description[:TAG_LENGTH] or None, {**kept, "model_id": model_id}
+        version = client.create_model_version(name, source, run_id, tags=kept, description=about, model_id=model_id)
+        link_version(client, model_id, name, version.version)
         return str(version.version)
 
     def tag(self, name: str, tags: Mapping[str, str], *, bundle: str) -> None:
@@ -209,9 +212,7 @@ def _log_curve(run_id: str, name: str, values: Sequence[float]) -> None:
     MlflowClient().log_batch(run_id, metrics=[Metric(name, value, now, step) for step, value in enumerate(values)])
 
 
-def run_page(ui: str, facts: TrackingFacts, *, artifact: str = "") -> "dg.UrlMetadataValue":
-    """The page of a run, or of one of its artifacts, in the MLflow UI."""
-    import dagster as dg
-
+def run_page(ui: str, facts: TrackingFacts, *, artifact: str = "") -> str:
+    """The address of a run's page, or of one of its artifacts, in the MLflow UI."""
     page = f"{ui}/#/experiments/{facts.mlflow_experiment}/runs/{facts.mlflow_run}"
-    return dg.MetadataValue.url((f"{page}/artifacts/{artifact}" if artifact else page) + TRAINING_VIEW)
+    return (f"{page}/artifacts/{artifact}" if artifact else page) + TRAINING_VIEW

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ml_assets.core.digests import digest_file
+from resources.tracking import registered_version
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -66,6 +66,4 @@ def damage(client: "MlflowClient", shown: ShownInMlflow, members: Mapping[str, s
     from mlflow.artifacts import download_artifacts
 
     folder = Path(download_artifacts(artifact_uri=shown.source, tracking_uri=client.tracking_uri))
-    digests = {p.relative_to(folder).as_posix(): digest_file(p) for p in folder.rglob("*") if p.is_file() and not p.is_symlink()}
-    differing = sorted(name for name in digests.keys() | dict(members).keys() if digests.get(name) != members.get(name))
-    return f"its files are not the release's: {', '.join(differing)}" if differing else ""
+    return registered_version.damage(folder, members)

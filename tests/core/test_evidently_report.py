@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from ml_assets.core.evaluation.evidently_report import ReportError, drift_report, quality_report
+from ml_assets.core.evaluation.packed_page import packed, unpacked
 from ml_assets.core.metrics.arrays import Task
 
 pytestmark = pytest.mark.long
@@ -33,13 +34,13 @@ def frame(rows: int, seed: int = 0) -> pl.DataFrame:
 def quality(task: Task, *, rows: int = 300, max_rows: int = 200) -> str:
     names = {"label": "label", "score": "score", "title": "flights <2013-12>"}
     sides = frame(rows), frame(150, seed=1)
-    return quality_report(*sides, task=task, max_rows=max_rows, left_out=["the claims (Gone)"], **names).decode()
+    return unpacked(quality_report(*sides, task=task, max_rows=max_rows, left_out=["the claims (Gone)"], **names))
 
 
 def drift(*, rows: int = 300, max_rows: int = 200) -> str:
     columns = {"numeric": NUMERIC, "categorical": CATEGORICAL}
     sides = frame(rows), frame(150, seed=1)
-    return drift_report(*sides, title="flights <2013-12>", verdict="watch: wind", max_rows=max_rows, **columns).decode()
+    return unpacked(drift_report(*sides, title="flights <2013-12>", verdict="watch: wind", max_rows=max_rows, **columns))
 
 
 @pytest.fixture(autouse=True)
@@ -77,3 +78,18 @@ def test_a_report_says_what_was_drawn_and_what_was_left_out() -> None:
 def test_frames_that_cannot_be_reported_are_an_error(broken: pl.DataFrame, words: str) -> None:
     with pytest.raises(ReportError, match=words):
         quality_report(frame(50), broken, task="binary", label="label", score="score")
+
+
+def test_a_page_is_kept_compressed_and_is_itself_again_when_it_is_unpacked() -> None:
+    html = f"<html><body>{'<p>straße & more</p>' * 5000}</body></html>"
+    page = packed(html, title="flights <1>", heading="<h1>flights</h1>")
+    assert unpacked(page) == html
+    assert len(page) < len(html) / 20
+    assert b"<title>flights &lt;1&gt;</title>" in page
+    assert unpacked(b"<html>small</html>") == "<html>small</html>"
+
+
+def test_an_evidently_page_weighs_a_third_of_what_it_did() -> None:
+    frames = frame(300), frame(150, seed=1)
+    page = quality_report(*frames, task="binary", label="label", score="score")
+    assert len(page) < 1_700_000 < len(unpacked(page)) / 2

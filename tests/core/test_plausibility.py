@@ -16,7 +16,7 @@ from ml_assets.core.plausibility.claims import CLAIMS
 from ml_assets.core.plausibility.judging import Answer, Known, plausible
 from ml_assets.core.plausibility.summary import Summary, summarise
 from ml_assets.services.demo_flights import Year
-from ml_assets.spec.plausibility import PlausibilitySpec
+from ml_assets.spec.monitoring import PlausibilitySpec
 
 LABEL = "is_late"
 EVERY = 8

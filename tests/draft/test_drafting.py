@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import polars as pl
 import pytest
 import sqlalchemy
@@ -195,3 +196,38 @@ def test_a_folder_of_files_is_one_table(tmp_path: Path) -> None:
     frame.head(1000).write_csv(folder / "a.csv")
     frame.tail(-1000).write_csv(folder / "b.csv")
     assert read_sources([str(folder)], query=None).frame.equals(frame)
+
+
+def classified(folder: Path, labels: list[object]) -> Path:
+    """A file of rows with a column for the label, one column that tells it, and one that doesn't."""
+    random = np.random.default_rng(2)
+    numbers = {label: number for number, label in enumerate(dict.fromkeys(labels))}
+    x = [numbers[label] + float(random.normal(0, 0.7)) for label in labels]
+    frame = pl.DataFrame({"x": x, "noise": random.normal(0, 1, len(labels)), "kind": labels})
+    folder.mkdir(parents=True, exist_ok=True)
+    frame.write_csv(folder / "rows.csv")
+    return folder / "rows.csv"
+
+
+def classes_of(file: Path, **options: object) -> Draft:
+    source = read_sources([str(file)], query=None)
+    return drafted(source.frame, source.spec, DraftRequest(name="kinds", label="kind", **options), table=source.table)  # type: ignore[arg-type]
+
+
+def test_a_label_of_3_to_20_texts_or_whole_numbers_is_one_of_several_classes(tmp_path: Path) -> None:
+    texts = classes_of(classified(tmp_path / "texts", ["late", "early", "on time"] * 100))
+    assert (texts.roles.task, texts.roles.classes) == ("multiclass", ("early", "late", "on time"))
+    assert texts.limits["kind"].arguments["isin"] == '["early", "late", "on time"]'
+    numbers = classified(tmp_path / "numbers", [3, 1, 7] * 100)
+    assert classes_of(numbers).roles.classes == (1, 3, 7)
+    assert classes_of(numbers).roles.target.to_list()[:3] == [1.0, 0.0, 2.0]
+    assert classes_of(numbers, task="regression").roles.task == "regression"
+    assert classes_of(classified(tmp_path / "many", [*range(21)] * 20)).roles.task == "regression"
+    assert classes_of(classified(tmp_path / "two", ["a", "b"] * 100)).roles.task == "binary"
+
+
+def test_a_column_that_tells_the_classes_too_well_is_an_outcome(tmp_path: Path) -> None:
+    file = classified(tmp_path, ["late", "early", "on time"] * 100)
+    pl.read_csv(file).with_columns(code=pl.col("kind").rank("dense")).write_csv(file)
+    assert "tells kind" in classes_of(file).roles.after["code"]
+    assert "noise" not in classes_of(file).roles.after

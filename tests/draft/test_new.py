@@ -95,3 +95,29 @@ def test_a_generated_table_becomes_a_served_prediction(name: str, tmp_path: Path
         assert isinstance(answer["probability" if product.task == "binary" else "value"], float)
     else:
         assert "INCONCLUSIVE" in shown.output
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+def test_a_table_of_several_classes_becomes_a_served_prediction(tmp_path: Path) -> None:
+    spec = find_spec("statsmodels")
+    assert spec
+    assert spec.origin
+    file = Path(spec.origin).parent / "datasets" / "fair" / "fair.csv"
+    drafted = replayed(tmp_path, "marriage", str(file), "--label", "rate_marriage")
+    assert "multiclass, label rate_marriage, 5 classes: 1, 2, 3, 4, 5" in drafted
+    shown = ml_assets(tmp_path, "demo", "marriage")
+    assert shown.exit_code == 0, shown.output
+    assert "ACCEPT" in shown.output
+    answer = served(tmp_path, "marriage")
+    probabilities = answer["probabilities"]
+    assert isinstance(probabilities, dict)
+    assert list(probabilities) == ["1", "2", "3", "4", "5"]
+    assert sum(probabilities.values()) == pytest.approx(1)
+    assert answer["class"] == max(probabilities, key=lambda name: probabilities[name])
+    explained = ml_assets(tmp_path, "explain", str(answer["id"]))
+    assert f"gave {answer['class']} the probability {probabilities[answer['class']]}" in explained.output
+    verified = ml_assets(tmp_path, "verify")
+    assert "1 verdicts: everything is as it was written" in verified.output, verified.output
+    mutants = ml_assets(tmp_path, "gates", "mutate", "marriage")
+    assert "inverted scores          beats_simple, ceiling" in mutants.output

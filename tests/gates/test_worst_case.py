@@ -46,9 +46,25 @@ def without_outcomes(rows: int = 5, **lines: list[str]) -> Panel:
 def together(part: Panel, labels: tuple[float, ...], text: str) -> float:
     """What the claim measures when the rows without an outcome have these."""
     assert part.unknown is not None
-    y, scores = np.append(part.y, labels), {role: np.append(s, part.unknown.scores[role]) for role, s in part.scores.items()}
+    y, scores = (
+        np.append(part.y, labels),
+        {role: np.append(s, part.unknown.scores[role], axis=0) for role, s in part.scores.items()},
+    )
     whole = Panel(part.task, y, scores, np.zeros(y.size, dtype=np.int64), threshold=part.threshold, worth=part.worth)
     return whole.measured(parse(text).terms).value
+
+
+@pytest.mark.parametrize("text", ["log_loss(candidate) - log_loss(champion) < 0", "accuracy(candidate) > 0.5"])
+def test_the_worst_case_of_several_classes_is_over_all_of_them(text: str) -> None:
+    random = np.random.default_rng(3)
+    scores = {role: random.dirichlet([1, 1, 1], 300) for role in ("candidate", "champion")}
+    missing = {role: random.dirichlet([1, 1, 1], 4) for role in scores}
+    y = random.integers(0, 3, 300).astype(float)
+    part = panel(task="multiclass", y=y, scores=scores, unit=np.arange(300) % 10, columns={}, unknown=unknown(missing))
+    values = [together(part, labels, text) for labels in combinations((0.0, 1.0, 2.0), repeat=4)]
+    case = worst_case(parse(text), part)
+    assert case is not None
+    assert (case.low, case.high) == pytest.approx((min(values), max(values)), abs=1e-12)
 
 
 @pytest.mark.parametrize("text", BINARY)

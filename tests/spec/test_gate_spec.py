@@ -66,7 +66,7 @@ def test_what_is_not_said_is_the_strict_thing() -> None:
     [
         ({"units": 3}, ["gates.units", "unit"]),
         ({"minimum": {"units": 1}}, ["gates.minimum.units", "2"]),
-        ({"minimum": {"rows": 5}}, ["gates.minimum.rows", "negatives, positives, units"]),
+        ({"minimum": {"rows": 5}}, ["gates.minimum.rows", "negatives, per_class, positives, units"]),
         ({"budget": {"alpha": 0}}, ["gates.budget.alpha"]),
         ({"budget": {"alpha": 0.5}}, ["gates.budget.alpha"]),
         (

@@ -137,6 +137,53 @@ def test_a_regression_has_no_decision_and_its_own_metrics(tmp_path: Path) -> Non
     assert paths == ["decision", "gates.claims[0]", "gates.claims[1]", "monitoring.metric"]
 
 
+CLASSES = (
+    SPEC.replace("task: binary", "task: multiclass")
+    .replace("label: is_late}", "label: is_late, classes: [early, on time, late]}")
+    .replace("decision: {threshold: 0.3}\n", "")
+    .replace("  unit: day\n", "  unit: day\n  minimum: {units: 20, per_class: 10}\n")
+    .replace("roc_auc(candidate) - roc_auc(champion) > -0.005", "log_loss(candidate) - log_loss(champion) < 0.005")
+    .replace("roc_auc(candidate) > 0.6", '"disagreement(candidate, champion) < 0.5"')
+    .replace("metric: roc_auc", "metric: macro_f1")
+    .replace("name: floor, prove", "name: stable, veto")
+    .replace("  claims:\n", "  claims:\n    - {name: floor, prove: macro_auc(candidate) > 0.6}\n")
+)
+
+
+def test_a_label_of_several_classes_has_them_in_order_and_its_own_metrics(tmp_path: Path) -> None:
+    product = load(folder(tmp_path, spec=CLASSES))
+    assert product.features.class_names == ("early", "on time", "late")
+    assert product.gates.minimum.per_class == 10
+    numbers = CLASSES.replace("[early, on time, late]", "[0, 1, 2]")
+    assert load(folder(tmp_path / "numbers", spec=numbers)).features.class_names == ("0", "1", "2")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (", classes: [early, on time, late]", "", "features: classes: task: multiclass needs 3 classes or more"),
+        ("[early, on time, late]", "[early, late]", "needs 3 classes or more, in their order; found early, late"),
+        ("[early, on time, late]", "[early, late, late]", "classes: names must differ; found twice: late"),
+        ("[early, on time, late]", "[1, '1', 2]", "found twice: 1"),
+        ("[early, on time, late]", "[early, on time, 2.5]", "features.classes"),
+        ("classes: [early", "positive: late, classes: [early", "positive: no class is the yes"),
+        ("task: multiclass", "task: binary", "classes: only a label of several classes has them"),
+        ("evaluation:", "decision: {threshold: 0.5}\nevaluation:", "a multiclass has no decision threshold"),
+        ("per_class: 10", "positives: 10", "positives: a multiclass task has none; allowed: units, per_class"),
+        ("macro_auc(candidate)", "roc_auc(candidate)", "'roc_auc' is not a metric of a multiclass task"),
+        ("border_count: 64", "scale_pos_weight: 2", "weighs the yes of a binary label; write class_weights"),
+        ("border_count: 64", "classes_count: 3", "follows from features.classes"),
+        ("smoke_rows: 200", "shadow: {unit: day, max_harm: 0.1, bound: 1}", "shadow: trials compare one score a row"),
+        ("max_drop: 0.05", "max_drop: 0.05, value: {true_positive: 1}", "nobody can say yet what a row is worth"),
+    ],
+)  # fmt: skip
+def test_a_mistake_about_classes_is_named(tmp_path: Path, old: str, new: str, message: str) -> None:
+    assert old in CLASSES
+    with pytest.raises(ProductError) as caught:
+        load(folder(tmp_path, spec=CLASSES.replace(old, new)))
+    assert message in str(caught.value)
+
+
 def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
     spec = SPEC.replace("depth: 6", "depth: 60").replace("train: 12", "train: 0").replace("port: 8810", "prot: 8810")
     with pytest.raises(ProductError) as caught:

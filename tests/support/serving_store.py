@@ -19,11 +19,12 @@ import polars as pl
 from ml_assets.core.digests import digest_file, digest_json
 from ml_assets.core.model.scoring import load_model, score_frame
 from ml_assets.serving.release.bundle_files import BundleFiles
-from ml_assets.spec.sections import Task
+from ml_assets.spec.tasks import Task
 from resources.endpoints import pointer as pointers
 from resources.endpoints.pointer import Pointer, Shadow
 from resources.settings import settings
 
+CLASSES = ["early", "on time", "late"]
 CARRIERS = ["AA", "B6", "DL", "UA"]
 REQUEST = [
     {"name": "scheduled_at", "type": "timestamp", "nullable": False},
@@ -164,9 +165,9 @@ class Release:
     model: bytes
     sql: str = SQL
 
-    def scores(self, frame: pl.DataFrame) -> list[float]:
-        """Offline: one plain query and the evaluation's scoring function."""
-        scores: list[float] = score_frame(load_model(self.model, self.task), offline_features(frame, self.sql), FEATURES).tolist()
+    def scores(self, frame: pl.DataFrame) -> list[Any]:
+        """Offline: one plain query and the evaluation's scoring function; of several classes a list of their scores a row."""
+        scores: list[Any] = score_frame(load_model(self.model, self.task), offline_features(frame, self.sql), FEATURES).tolist()
         return scores
 
 
@@ -180,8 +181,12 @@ def train(folder: Path, *, name: str, seed: int, task: Task = "binary", sql: str
     rng = np.random.default_rng(seed)
     signal = table["late_rate"].fill_null(0.4).to_numpy() * 4 + table["hour"].to_numpy() / 12 + rng.normal(size=800)
     kind, label = (CatBoostClassifier, signal > np.median(signal)) if task == "binary" else (CatBoostRegressor, signal)
+    several = {}
+    if task == "multiclass":
+        kind, label = CatBoostClassifier, np.digitize(signal, np.quantile(signal, [0.4, 0.8]))
+        several = {"loss_function": "MultiClass", "classes_count": len(CLASSES)}
     fixed = {"thread_count": 1, "verbose": False, "allow_writing_files": False, "one_hot_max_size": 10}
-    model = kind(iterations=5, depth=4, random_seed=seed, **fixed)
+    model = kind(iterations=5, depth=4, random_seed=seed, **fixed, **several)
     names = [feature["name"] for feature in FEATURES]
     pool_frame = table.select(names).with_columns(pl.col("hour", "is_holiday").cast(pl.Float64))
     categories = [feature["name"] for feature in FEATURES if feature["kind"] == "category"]
@@ -203,6 +208,7 @@ def _write_members(folder: Path, release: Release) -> None:
         "time": "scheduled_at",
         "requests_relation": "flights_requests",
         "threshold": 0.5 if release.task == "binary" else None,
+        **({"classes": CLASSES} if release.task == "multiclass" else {}),
     }
     contents = {"bundle": card, "request": REQUEST, "profile": {}, "manifest": {}, "evidence": {}}
     contents["golden"] = {"requests": payload(golden), "scores": release.scores(golden)}

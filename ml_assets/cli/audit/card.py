@@ -33,6 +33,7 @@ def command(release: str, output: Path | None) -> None:
     if output is None:
         click.echo(content, nl=False)
     else:
+        output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(content, encoding="utf-8")
         click.echo(f"wrote {output}")
 

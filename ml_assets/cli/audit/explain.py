@@ -58,7 +58,8 @@ def lines(explained: Mapping[str, Any]) -> Iterator[str]:
     """The explanation as text."""
     threshold, decision = explained["threshold"], explained["decision"]
     decided = "" if threshold is None else f"; {str(decision).lower()} at threshold {threshold}"
-    yield f"{explained['product']} {explained['release']} gave {explained['score']}{decided}"
+    of_class = f"{explained['likeliest']} the probability " if explained["likeliest"] is not None else ""
+    yield f"{explained['product']} {explained['release']} gave {of_class}{explained['score']}{decided}"
     yield f"  at {explained['at']} in {explained['environment']}, bundle {explained['bundle'][:12]}"
     yield f"  asked {json.dumps(explained['request'])}"
     yield ""

@@ -71,6 +71,7 @@ def _write(lines: Iterator[str], output: Path | None, *, what: str) -> None:
         for line in lines:
             click.echo(line)
         return
+    output.parent.mkdir(parents=True, exist_ok=True)
     text = "".join(f"{line}\n" for line in lines)
     write_atomically(output.resolve(), text.encode())
     click.echo(f"{output}: {text.count(chr(10))} {what}")

@@ -12,6 +12,6 @@ COMMANDS = {
 }
 
 
-@click.group(cls=LazyGroup, folders={"gates": COMMANDS})
+@click.group(cls=LazyGroup, folders={"gates": COMMANDS}, prefix="gates ")
 def command() -> None:
     """Show what the gates of a product promise, and whether they keep it."""

@@ -36,15 +36,18 @@ def command(product: str, partition: str | None, samples: int, seed: int, as_jso
     Units are drawn with replacement, those in the order of time a week's worth together. Exit code 1: a claim is let through more
     often than its level, with 99 % confidence, or the declared unit is too small: coarser ones show more variance.
     """
-    from ml_assets.core.evaluation.snapshot import panel_of
+    from ml_assets.core.evaluation.snapshot import Scores, panel_of
     from ml_assets.core.gate_lab.boundary import at_boundary, design_effects, provable, wrong_units
     from ml_assets.core.gates.levels import look_level
+    from ml_assets.core.metrics.score_columns import has, of_columns
 
     space = workspace()
     spec = product_named(product, space.settings)
     evaluation = _evaluation(space, spec, partition)
     frame = space.snapshots.frame(evaluation.snapshot, "scores.parquet")
-    panel = panel_of(frame, {role: frame[role].to_numpy() for role in MODELS if role in frame.columns}, product=spec)
+    classes = spec.features.class_names
+    scores: Scores = {role: of_columns(frame, role, classes) for role in MODELS if has(frame, role, classes)}
+    panel = panel_of(frame, scores, product=spec)
     claims = provable(spec.gates.claims, panel)
     if not claims:
         raise click.ClickException(f"{product} {evaluation.partition}: no claim is proven on all rows, so none has a boundary")
@@ -86,11 +89,14 @@ def _candidate_units(frame: "pl.DataFrame", product: Product) -> "dict[str, Ints
     """Row codes by what could be independent: calendar units of the time column, and the stored columns of units and slices."""
     from ml_assets.core.gate_lab.boundary import CALENDAR
     from ml_assets.core.metrics.estimates import units_of
+    from ml_assets.core.metrics.score_columns import names
     from ml_assets.core.metrics.units import units
 
     time = product.features.time
     calendar = {unit: units(frame, unit=unit, time=time) for unit in ("row", *(CALENDAR if time else ()))}
-    known = {*product.features.key, product.features.time, product.features.label, *MODELS}
+    features = product.features
+    scores = {name for role in MODELS for name in names(role, features.class_names)}
+    known = {*features.key, features.time, features.label, *scores}
     stored = {name: frame[name].fill_null("(missing)") for name in frame.columns if name not in known | set(calendar)}
     return {name: units_of(values, rows=frame.height).codes for name, values in (calendar | stored).items()}
 

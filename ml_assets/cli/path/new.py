@@ -34,7 +34,7 @@ class NoPlaceForProducts(MlAssetsError):
 @click.option(
     "--group", metavar="COLUMN", help="Rows with the same value depend on each other; a verdict counts values, not rows."
 )
-@click.option("--task", type=click.Choice(["binary", "regression"]), help="Detected from the label if not given.")
+@click.option("--task", type=click.Choice(["binary", "regression", "multiclass"]), help="Detected from the label if not given.")
 @click.option("--positive", metavar="VALUE", help="The value of the label that is the yes; all others are the no.")
 @click.option("--every", type=click.Choice(EVERY), help="The length of a delivery; delivery: not by time. Detected if not given.")
 @click.option("--after", multiple=True, metavar="COLUMN", help="It is not known when the question is asked; repeatable.")

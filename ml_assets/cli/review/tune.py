@@ -41,6 +41,7 @@ def command(*, product: str, trials: int | None, minutes: float | None, output: 
         raise click.ClickException("stopped; the trials are kept, and the same command goes on from them") from None
     patch = output or Path(f"tune-{product}.patch")
     if tuned.patch:
+        patch.parent.mkdir(parents=True, exist_ok=True)
         patch.write_text(tuned.patch, encoding="utf-8")
     if as_json:
         click.echo(json.dumps(record(tuned), indent=1))

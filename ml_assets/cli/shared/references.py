@@ -122,6 +122,7 @@ def show(
 ) -> None:
     """Write the answer as a page where asked for; print it as JSON, or, where neither was asked for, as text."""
     if html is not None:
+        html.parent.mkdir(parents=True, exist_ok=True)
         html.write_text(page(answer), encoding="utf-8")
         click.echo(f"wrote {html}")
     if as_json:

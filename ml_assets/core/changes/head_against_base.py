@@ -28,7 +28,7 @@ class NotComparable(MlAssetsError):
 @dataclass(frozen=True)
 class SideRows:
     """The result of one side's walk: its rows, and for each its window, its score and that of a simple baseline, if there is one
-    (n,)."""
+    (n,). A score of several classes is an array."""
 
     walked: Walked
     rows: pl.DataFrame

@@ -6,8 +6,8 @@ column don't.
 
 import re
 import string
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from math import ceil, floor, isfinite, log10
 
@@ -61,6 +61,13 @@ def limits_of(column: SourceColumn, *, time: SourceColumn | None, codes: pl.Seri
         metadata = {"known": '"after"', **metadata}
     fits = f"{column.misfits:,} rows hold no {column.kind}" if column.misfits else ""
     return ColumnLimits({**nullable, **arguments}, metadata, "; ".join(filter(None, [*facts, missing, fits])))
+
+
+def of_classes(limits: ColumnLimits, classes: Sequence[str | int]) -> ColumnLimits:
+    """The limits of a label of several classes: these and no others, for a model knows no score of another one."""
+    kept = {name: text for name, text in limits.arguments.items() if name == "nullable"}
+    listed = ", ".join(_text(name) if isinstance(name, str) else str(name) for name in classes)
+    return replace(limits, arguments={**kept, "isin": f"[{listed}]"})
 
 
 def nice(value: float, *, step: float, up: bool) -> float:

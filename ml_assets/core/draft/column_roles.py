@@ -8,7 +8,7 @@ import polars as pl
 
 from ml_assets.core.draft.columns import PYTHON, SourceColumn, quoted, require
 from ml_assets.core.draft.request import DraftRefused, DraftRequest
-from ml_assets.spec.sections import Task
+from ml_assets.spec.tasks import LEAST_CLASSES, Task
 
 POSITIVE_WORDS = ("yes", "true", "y", "t", "1", "positive", "churned", "fraud", "bad", "default", "won")
 MOST_CLASSES = 20
@@ -54,10 +54,14 @@ class Roles:
     inputs: tuple[SourceColumn, ...]
     after: Mapping[str, str] = field(default_factory=dict)
     unused: Mapping[str, str] = field(default_factory=dict)
+    classes: tuple[str | int, ...] = ()
 
     @property
     def target(self) -> pl.Series:
-        """The label as numbers (rows,), null where it is not known."""
+        """The label as numbers (rows,), null where it is not known; of several classes the number of the class."""
+        if self.classes:
+            numbers = {str(name): number for number, name in enumerate(self.classes)}
+            return self.label.values.cast(pl.String).replace_strict(numbers, default=None, return_dtype=pl.Float64)
         if self.positive is not None:
             return (self.label.values.cast(pl.String) == self.positive).cast(pl.Float64)
         return self.label.values.cast(pl.Float64)
@@ -92,12 +96,14 @@ def time_column(columns: Mapping[str, SourceColumn], request: DraftRequest) -> S
 
 
 def task_of(label: SourceColumn, request: DraftRequest) -> tuple[Task, str | None]:
-    """The task, and which text of the label is the positive one. Raises DraftRefused for a label that neither task can learn."""
+    """The task, and which text of the label is the positive one. Raises DraftRefused for a label that no task can learn."""
     levels = label.known.unique().sort().to_list()
     if len(levels) < 2:
         raise DraftRefused(f"--label {label.name}: it has {len(levels)} different values; there is nothing to learn")
     if request.positive is not None:
         return _by_positive(label, levels, request)
+    if request.task == "multiclass" or (request.task is None and _has_classes(label, levels)):
+        return _multiclass(label, levels)
     if label.kind == "boolean" or (label.is_number and set(levels) == {0, 1} and request.task != "regression"):
         return "binary", None
     if label.kind == "text":
@@ -105,9 +111,10 @@ def task_of(label: SourceColumn, request: DraftRequest) -> tuple[Task, str | Non
             raise DraftRefused(f"--label {label.name}: it is text ({_few(levels)}), and a regression needs numbers")
         if len(levels) > 2:
             rarest = label.known.value_counts(sort=True)[label.name].to_list()[-1]
+            many = "" if len(levels) <= MOST_CLASSES else f"; at most {MOST_CLASSES} classes are drafted"
             raise DraftRefused(
-                f"--label {label.name}: it has {len(levels)} values ({_few(levels)}), and a product answers yes or no or with a "
-                f"number; say which value is the yes, and all others are the no: --positive {rarest!r}"
+                f"--label {label.name}: it has {len(levels)} values ({_few(levels)}){many}; say which value is the yes, and all "
+                f"others are the no: --positive {rarest!r}"
             )
         return "binary", _positive_of(label, levels)
     if not label.is_number:
@@ -117,6 +124,28 @@ def task_of(label: SourceColumn, request: DraftRequest) -> tuple[Task, str | Non
             f"--task binary: {label.name} has {len(levels)} values ({_few(levels)}); say which is the yes: --positive"
         )
     return "regression", None
+
+
+def classes_of(label: SourceColumn) -> tuple[str | int, ...]:
+    """The classes of a label of several, in their order: that of numbers or of the alphabet."""
+    levels = label.known.unique().sort().to_list()
+    return tuple(level if isinstance(level, str) else int(level) for level in levels)
+
+
+def _has_classes(label: SourceColumn, levels: Sequence[object]) -> bool:
+    """Whether a label with these levels is taken for one of several classes: a text or whole numbers, each of them often."""
+    return label.kind in ("text", "integer") and LEAST_CLASSES <= len(levels) <= MOST_CLASSES
+
+
+def _multiclass(label: SourceColumn, levels: Sequence[object]) -> tuple[Task, None]:
+    if label.kind not in ("text", "integer"):
+        raise DraftRefused(f"--task multiclass: {label.name} holds {label.kind}s; classes are texts or whole numbers")
+    if not LEAST_CLASSES <= len(levels) <= MOST_CLASSES:
+        raise DraftRefused(
+            f"--task multiclass: {label.name} has {len(levels)} values ({_few(levels)}); "
+            f"allowed: {LEAST_CLASSES} to {MOST_CLASSES}"
+        )
+    return "multiclass", None
 
 
 def key_of(

@@ -7,8 +7,8 @@ import polars as pl
 from pydantic import ValidationError
 
 from ml_assets.core.draft import csv_dialect
-from ml_assets.core.draft.column_limits import limits_of
-from ml_assets.core.draft.column_roles import Roles, key_of, task_of, time_column, unused_inputs
+from ml_assets.core.draft.column_limits import limits_of, of_classes
+from ml_assets.core.draft.column_roles import Roles, classes_of, key_of, task_of, time_column, unused_inputs
 from ml_assets.core.draft.columns import SourceColumn, columns_of, require
 from ml_assets.core.draft.delivery_calendar import DeliveryHistory, history_of, static_history
 from ml_assets.core.draft.draft import Draft
@@ -36,7 +36,8 @@ def drafted(
     _refuse_two_roles(columns, request, time)
     task, positive = task_of(label, request)
     time, history = _history(time, request, rows=frame.height)
-    roles = _roles(columns, request, time=time, label=label, group=group, task=task, positive=positive)
+    classes = classes_of(label) if task == "multiclass" else ()
+    roles = _roles(columns, request, time=time, label=label, group=group, task=task, positive=positive, classes=classes)
     separations = separations_of([c for c in columns.values() if c not in (label, time)], roles.target, task=task)
     reasons = dict.fromkeys(request.after, "--after says so")
     others = [c for c in columns.values() if c not in (label, time, group) and c.name not in roles.unused]
@@ -58,6 +59,8 @@ def drafted(
         c.name: limits_of(c, time=time, codes=history.codes, is_key=c.name in named, is_after=c is label or c.name in after)
         for c in columns.values()
     }
+    if classes:
+        limits[label.name] = of_classes(limits[label.name], classes)
     suspects = tuple(suspect for suspect in suspicious(separations, after) if suspect.column in {c.name for c in inputs})
     return Draft(request, table, spec, frame, columns, roles, history, limits, tuple(separations), suspects, notes=history.notes)
 

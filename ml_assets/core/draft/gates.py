@@ -23,12 +23,12 @@ from ml_assets.core.model.training import TrainingRefused, fit, labelled
 from ml_assets.spec.baselines import SimpleModelSpec
 from ml_assets.spec.gates import ClaimSpec, MinimumSpec
 from ml_assets.spec.product import Product
+from ml_assets.spec.tasks import TASKS, Task
 
 MOST_TRIALS = 2
 MARGINS = (0.01, 0.02, 0.03, 0.05, 0.08, 0.1, 0.15)
 FACTORS = (1.02, 1.05, 1.1, 1.15, 1.2, 1.3, 1.5)
 LINEAR_COLUMNS, MOST_LINEAR_LEVELS, MOST_SQUARED = 8, 30, 1e100
-_METRIC = {"binary": "roc_auc", "regression": "rmse"}
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,11 @@ class Plan:
     notes: tuple[str, ...] = ()
 
 
-def first_plan(task: str, unit: str, windows: Windows, minimum: MinimumSpec) -> Plan:
+def first_plan(task: Task, unit: str, windows: Windows, minimum: MinimumSpec) -> Plan:
     """A plan of which nothing is tried yet: what the product is loaded with for the trial."""
-    text = "roc_auc(candidate) > 0.5" if task == "binary" else "rmse(candidate) - rmse(baseline) < 0"
-    return Plan(unit, windows, minimum, "{prior: true}", (DraftedClaim("first", "prove", text, ""),), _METRIC[task])
+    metric = TASKS[task].harm
+    text = "roc_auc(candidate) > 0.5" if task == "binary" else f"{metric}(candidate) - {metric}(baseline) < 0"
+    return Plan(unit, windows, minimum, "{prior: true}", (DraftedClaim("first", "prove", text, ""),), metric)
 
 
 def tried_plan(first: Plan, rows: pl.DataFrame, product: Product, *, slices: Sequence[str], say: Callable[[str], None]) -> Plan:
@@ -200,7 +201,7 @@ def _plan(
         claims += guards
         notes += left
     if slices:
-        loss = "log_loss" if binary else "rmse"
+        loss = TASKS[product.task].tuned
         claims.append(
             DraftedClaim("slices", "veto", f"{loss}(candidate) < 1.3 * {loss}(champion)", "no level clearly worse", tuple(slices))
         )

@@ -9,7 +9,7 @@ import polars as pl
 from ml_assets.core.draft.columns import SourceColumn
 from ml_assets.core.metrics.arrays import Floats
 from ml_assets.core.metrics.binary import roc_auc
-from ml_assets.spec.sections import Task
+from ml_assets.spec.tasks import TASKS, Task
 
 CANNOT_BE_KNOWN = 0.99
 """From here on, of the ROC AUC or the R2 of the column alone, it is drafted as an outcome."""
@@ -23,7 +23,8 @@ BINS = 64
 
 @dataclass(frozen=True)
 class Separation:
-    """How well one column alone tells the label on rows that it was not fitted to: ROC AUC (binary) or R2 (regression)."""
+    """How well one column alone tells the label on rows that it was not fitted to: ROC AUC (binary; of several classes the mean
+    of each one against the rest) or R2 (regression)."""
 
     column: str
     value: float
@@ -32,7 +33,7 @@ class Separation:
 
 def separations_of(columns: Iterable[SourceColumn], target: pl.Series, *, task: Task) -> list[Separation]:
     """The separation by each column alone, largest first. `target` (rows,) has numbers, null where the label is not known."""
-    metric = "ROC AUC" if task == "binary" else "R2"
+    metric = "ROC AUC" if TASKS[task].is_classifier else "R2"
     rows = _sampled(target)
     y = target.gather(rows).to_numpy()
     separations = [
@@ -75,6 +76,12 @@ def suspicious(separations: Sequence[Separation], outcome_names: Mapping[str, st
 
 
 def _separation(values: pl.Series, y: Floats, *, task: Task) -> float:
+    if task == "multiclass":
+        return float(np.mean([_separation(values, np.equal(y, k).astype(np.float64), task="binary") for k in np.unique(y)]))
+    return _halved(values, y, task=task)
+
+
+def _halved(values: pl.Series, y: Floats, *, task: Task) -> float:
     """The rows are halved at every second one: levels or bins of one half, with their mean label, score the other."""
     codes = _codes(values)
     even = np.arange(y.size) % 2 == 0

@@ -16,6 +16,7 @@ def product_text(draft: Draft, plan: Plan, *, port: int) -> str:
     """product.yaml. The texts of the data are written as JSON, which is YAML."""
     roles, history = draft.roles, draft.history
     positive = f", positive: {json.dumps(roles.positive, ensure_ascii=False)}" if roles.positive else ""
+    positive += f", classes: {json.dumps(roles.classes, ensure_ascii=False)}" if roles.classes else ""
     time = f"time: {roles.time.field}, " if roles.time else ""
     lines = [
         *_comment("Drafted by `ml-assets new`: review it. Every key: docs/product.md"),
@@ -91,6 +92,8 @@ def _gates(draft: Draft, plan: Plan) -> list[str]:
     minimum = f"units: {plan.minimum.units}"
     if draft.roles.task == "binary":
         minimum += f", positives: {plan.minimum.positives}, negatives: {plan.minimum.negatives}"
+    if draft.roles.task == "multiclass":
+        minimum += f", per_class: {plan.minimum.per_class}"
     lines = [
         *_comment("What a verdict promises: docs/gates.md. Margins are what the windows of this history can decide; "
                   f"`ml-assets gates backtest {draft.name}` says so of them, and of any others, once the history is in."),

@@ -65,7 +65,7 @@ def page(draft: Draft, plan: Plan) -> str:
         means=_bars(means, [f"{key}: {mean:.4g}" for key, mean in zip(history.keys, means, strict=True)]),
         mean_name=f"share of {draft.roles.positive or 'yes'}"
         if draft.roles.task == "binary"
-        else f"mean {draft.roles.label.name}",
+        else f"mean {'number of the class' if draft.roles.classes else draft.roles.label.name}",
         columns=[_shown(column, draft) for column in draft.columns.values()],
         metric=draft.separations[0].metric if draft.separations else "",
         notes=[*draft.notes, *plan.notes],

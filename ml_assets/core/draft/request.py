@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from ml_assets.errors import MlAssetsError
 from ml_assets.spec.partitions import Every
-from ml_assets.spec.sections import Task
+from ml_assets.spec.tasks import Task
 
 
 class DraftRefused(MlAssetsError):

@@ -10,7 +10,7 @@ from ml_assets.core.draft.delivery_calendar import DeliveryHistory
 from ml_assets.core.metrics.units import CALENDAR
 from ml_assets.spec.gates import MinimumSpec
 from ml_assets.spec.partitions import Every
-from ml_assets.spec.sections import Task
+from ml_assets.spec.tasks import TASKS, Task
 
 UNITS: dict[Every, tuple[str, ...]] = {
     "year": ("day", "week", "month"),
@@ -30,7 +30,7 @@ MOST_FOLDS, RESERVED, ENOUGH_ROWS = 5, 0.5, 100
 """Of a table without a time: the largest number of reserve folds, the share of rows in all of them, and rows that one needs."""
 MOST_TEST = 4
 """A test window is at most the history divided by this."""
-LEAST = MinimumSpec(units=5, positives=10, negatives=10)
+LEAST = MinimumSpec(units=5, positives=10, negatives=10, per_class=5)
 """Below these nothing is decided whatever the history is."""
 
 
@@ -71,12 +71,15 @@ def windows_of(
 ) -> tuple[Windows, MinimumSpec, list[str]]:
     """Windows and the minimum that each has, with notes where that is less than usual. `units` and `target` are of all rows."""
     usual, count, notes = MinimumSpec(), len(history.keys), []
-    classes = {"positives": _summed(target, history), "negatives": _summed(1 - target, history)} if task == "binary" else {}
+    classes = _class_counts(target, history, task=task)
     wanted = {name: int(getattr(usual, name)) for name in ("units", *classes)}
     own = _by_partition(units, history)
 
     def least(test: int) -> dict[str, float]:
-        return {"units": _least_different(own, test), **{name: _least(values, test) for name, values in classes.items()}}
+        return {
+            "units": _least_different(own, test),
+            **{name: min(_least(values, test) for values in counts) for name, counts in classes.items()},
+        }
 
     most = max(1, count // MOST_TEST)
     test = next((t for t in range(1, most + 1) if all(least(t)[name] >= wanted[name] for name in wanted)), most)
@@ -96,16 +99,26 @@ def static_windows(target: pl.Series, *, task: Task) -> tuple[Windows, MinimumSp
     """The folds of a table without a time, as the partitions of a trial: part 0 is trained on from the start, each further part
     is one fold. Each fold has enough rows of either kind, as far as the table has."""
     known, usual, notes = target.drop_nulls(), MinimumSpec(), []
-    scarce = min(int(known.sum()), int(len(known) - known.sum())) if task == "binary" else len(known)
-    need = int(1.3 * (usual.positives if task == "binary" else ENOUGH_ROWS))
+    is_classifier = TASKS[task].is_classifier
+    scarce = min(known.value_counts()["count"].to_list()) if is_classifier else len(known)
+    need = int(1.3 * (usual.positives if is_classifier else ENOUGH_ROWS))
     folds = max(1, min(MOST_FOLDS, int(RESERVED * scarce) // need))
     there = int(0.7 * RESERVED * scarce / folds)
     minimum = MinimumSpec()
-    if task == "binary" and there < usual.positives:
-        least = max(LEAST.positives, there)
-        minimum = MinimumSpec(positives=least, negatives=least)
-        notes.append(f"a fold has few rows of the rarer label: it is judged from {least} (usually {usual.positives}) on")
+    if is_classifier and there < usual.positives:
+        names = ("per_class",) if task == "multiclass" else ("positives", "negatives")
+        least = max(getattr(LEAST, names[0]), there)
+        minimum = MinimumSpec(**dict.fromkeys(names, least))
+        rarest = "rarest class" if task == "multiclass" else "rarer label"
+        notes.append(f"a fold has few rows of the {rarest}: it is judged from {least} (usually {usual.positives}) on")
     return Windows(tuple(f"{part:04d}" for part in range(folds + 1)), folds, 1, 1), minimum, notes
+
+
+def _class_counts(target: pl.Series, history: DeliveryHistory, *, task: Task) -> dict[str, list[np.ndarray]]:
+    """The rows of each class by partition, under the name of their minimum."""
+    if task == "multiclass":
+        return {"per_class": [_summed((target == k).cast(pl.Float64), history) for k in target.drop_nulls().unique().sort()]}
+    return {"positives": [_summed(target, history)], "negatives": [_summed(1 - target, history)]} if task == "binary" else {}
 
 
 def _by_partition(units: pl.Series, history: DeliveryHistory) -> list[set[object]]:

@@ -1,6 +1,6 @@
 """Candidate and champion on the same rows, measured. What comes out is in result.py."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from ml_assets.core.metrics.estimates import MetricError, bounds_of_difference, 
 from ml_assets.core.metrics.intervals import Units
 from ml_assets.core.metrics.metric import Metric
 from ml_assets.core.metrics.registry import metrics_of
+from ml_assets.core.metrics.score_columns import likeliest
 from ml_assets.spec.monitoring import ValueSpec
 
 MISSING_LEVEL = "(missing)"
@@ -20,21 +21,22 @@ MISSING_LEVEL = "(missing)"
 
 @dataclass(frozen=True)
 class _Scored:
-    """Checked rows: the label, the scores of each model, the unit of each row."""
+    """Checked rows: the label, the scores of each model, the unit of each row, and the names of classes."""
 
     y: Floats
     scores: Mapping[str, Floats]
     units: Units
+    classes: Sequence[str]
 
     def part(self, index: Ints) -> "_Scored":
         units = Units.of(self.units.codes[index], is_ordered=self.units.is_ordered)
-        return _Scored(self.y[index], {name: s[index] for name, s in self.scores.items()}, units)
+        return _Scored(self.y[index], {name: s[index] for name, s in self.scores.items()}, units, self.classes)
 
     def compare(self, metrics: tuple[Metric, ...], level: float) -> tuple[MetricComparison, ...]:
         return tuple(self._compare(metric, level) for metric in metrics)
 
     def _compare(self, metric: Metric, level: float) -> MetricComparison:
-        measured = {name: measure(metric, self.y, s, self.units) for name, s in self.scores.items()}
+        measured = {name: measure(metric, self.y, s, self.units, classes=self.classes) for name, s in self.scores.items()}
         values = {name: measurement.estimate(level=level, bounds=metric.range) for name, measurement in measured.items()}
         if CHAMPION not in measured:
             return MetricComparison(metric=metric.name, candidate=values[CANDIDATE], baseline=values.get(BASELINE))
@@ -53,9 +55,11 @@ def evaluate(
     threshold: float | None = None,
     worth: ValueSpec | None = None,
     level: float = 0.95,
+    classes: Sequence[str] = (),
 ) -> Evaluation:
-    """Measure `candidate` (and `champion`, `baseline`) on the rows given; `slices` holds every declared column."""
-    scored = _scored(task=task, y=y, scores=scores, unit=unit)
+    """Measure `candidate` (and `champion`, `baseline`) on the rows given; `slices` holds every declared column, `classes` the
+    names of a label of several."""
+    scored = _scored(task=task, y=y, scores=scores, unit=unit, classes=classes)
     metrics = metrics_of(task, threshold=threshold, worth=worth)
     return Evaluation(
         task=task,
@@ -78,15 +82,16 @@ def evaluate(
         ),
         confusion={name: _confusion(scored.y, s, threshold) for name, s in scored.scores.items()},
         curves=curves.draw(task=task, y=scored.y, scores=scored.scores, codes=scored.units.codes, unit=unit),
+        classes=tuple(classes),
     )
 
 
-def _scored(*, task: Task, y: Column, scores: Mapping[str, Column], unit: Column) -> _Scored:
+def _scored(*, task: Task, y: Column, scores: Mapping[str, Column], unit: Column, classes: Sequence[str]) -> _Scored:
     if CANDIDATE not in scores or set(scores) - {CANDIDATE, CHAMPION, BASELINE}:
         raise MetricError(f"scores of {sorted(scores)}: expected {CANDIDATE} and at most {CHAMPION} and {BASELINE}")
     pairs = {name: checked(y, s, task=task, who=name) for name, s in scores.items()}
     label = pairs[CANDIDATE][0]
-    return _Scored(label, {name: s for name, (_, s) in pairs.items()}, units_of(unit, rows=label.size))
+    return _Scored(label, {name: s for name, (_, s) in pairs.items()}, units_of(unit, rows=label.size), tuple(classes))
 
 
 def _levels(column: str, values: Column | None, *, rows: int) -> list[tuple[str, Ints]]:
@@ -107,6 +112,11 @@ def _positives(task: Task, y: Floats) -> int | None:
 
 
 def _confusion(y: Floats, s: Floats, threshold: float | None) -> dict[str, int]:
+    """Rows by cell: of several classes "actual,predicted" by their numbers, every cell of the matrix."""
+    if s.ndim == 2:
+        count = s.shape[1]
+        cells = np.bincount(y.astype(np.int64) * count + likeliest(s), minlength=count * count).tolist()
+        return {f"{cell // count},{cell % count}": rows for cell, rows in enumerate(cells)}
     if threshold is None:
         return {}
     decisions = s >= threshold

@@ -48,12 +48,29 @@ def draw(*, task: Task, y: Floats, scores: Mapping[str, Floats], codes: Ints, un
     if task == "regression":
         return Curves(_regression(y=y, scores=scores, codes=codes, unit=unit))
     edges = np.linspace(0, 1, HISTOGRAM_BINS + 1)
+    if task == "multiclass":
+        return Curves(_of_classes(y=y, scores=scores, edges=edges))
     points = {"calibration": {name: calibration(y, s) for name, s in scores.items()}}
     if y.min() != y.max():
         points["roc"] = {name: roc(y, s) for name, s in scores.items()}
         points["precision_recall"] = {name: precision_recall(y, s) for name, s in scores.items()}
     points["score_distribution"] = {name: histogram(s, edges) for name, s in scores.items()}
     return Curves(points)
+
+
+def class_calibration(number: int) -> str:
+    """The name of the picture of one class's calibration."""
+    return f"calibration_{number}"
+
+
+def _of_classes(*, y: Floats, scores: Mapping[str, Floats], edges: Floats) -> dict[str, dict[str, Curve]]:
+    """The calibration of each class against the rest, by its number, and how sure the models are of their decisions."""
+    count = next(iter(scores.values())).shape[1]
+    by_class = {
+        class_calibration(k): {name: calibration(np.equal(y, k).astype(np.float64), s[:, k]) for name, s in scores.items()}
+        for k in range(count)
+    }
+    return {**by_class, "score_distribution": {name: histogram(s.max(axis=1), edges) for name, s in scores.items()}}
 
 
 def _regression(*, y: Floats, scores: Mapping[str, Floats], codes: Ints, unit: Column) -> dict[str, dict[str, Curve]]:

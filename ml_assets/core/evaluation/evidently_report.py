@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from ml_assets.core.evaluation.packed_page import packed
 from ml_assets.core.metrics.arrays import Task
 from ml_assets.errors import MlAssetsError
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 MAX_ROWS = 5000
 EMPTY = "<html><head></head><body></body></html>"
+_FITS = "<style>html, body { margin: 0; max-width: 100%; overflow-x: auto; }</style>"
 
 
 class ReportError(MlAssetsError):
@@ -44,13 +46,14 @@ def quality_report(
     seed: int = 0,
     left_out: Sequence[str] = (),
 ) -> bytes:
-    """Evidently's page of a model's quality: `score` against `label` on both sides, which hold only rows with a label.
+    """Evidently's page of a model's quality: `score` against `label` on both sides, which hold only rows with a label. Of several
+    classes both are the names of one.
 
     At most `max_rows` rows of each side are drawn, the same for one seed; the heading says so, with what was `left_out` before.
     What Evidently cannot draw is named instead: a report informs, it fails nothing. Raises ReportError when a column is absent or
     a side is empty.
     """
-    from evidently import BinaryClassification, DataDefinition, Regression
+    from evidently import BinaryClassification, DataDefinition, MulticlassClassification, Regression
     from evidently.presets import ClassificationPreset, RegressionPreset
 
     sides = [_sampled(side, [label, score], max_rows=max_rows, seed=seed) for side in (current, reference)]
@@ -59,6 +62,10 @@ def quality_report(
         classes = [BinaryClassification(target=label, prediction_probas=score, pos_label=1)]
         definition = DataDefinition(numerical_columns=[score], categorical_columns=[label], classification=classes)
         preset: Any = ClassificationPreset(probas_threshold=threshold)
+    elif task == "multiclass":
+        of_classes = [MulticlassClassification(target=label, prediction_labels=score)]
+        definition = DataDefinition(categorical_columns=[label, score], classification=of_classes)
+        preset = ClassificationPreset()
     else:
         definition = DataDefinition(numerical_columns=[label, score], regression=[Regression(target=label, prediction=score)])
         preset = RegressionPreset()
@@ -141,8 +148,8 @@ def _without(names: Sequence[str]) -> list[str]:
 
 
 def _titled(html: str, title: str, lines: Sequence[str]) -> bytes:
-    """Evidently's page has no title: say what it shows, and what it leaves out."""
+    """Evidently's page, packed, with what it lacks: a title, what it shows and leaves out, a width that fits a frame."""
     heading = f'<h1 style="font: 600 20px sans-serif; margin: 16px 24px 4px">{escape(title)}</h1>'
-    line = f'<p style="font: 14px sans-serif; margin: 0 24px 8px">{escape("; ".join(lines))}</p>'
-    html = html.replace("<head>", f"<head><title>{escape(title)}</title>", 1)
-    return html.replace("<body>", f"<body>{heading}{line}", 1).encode()
+    heading += f'<p style="font: 14px sans-serif; margin: 0 24px 8px">{escape("; ".join(lines))}</p>'
+    html = html.replace("<head>", f"<head><title>{escape(title)}</title>{_FITS}", 1)
+    return packed(html.replace("<body>", f"<body>{heading}", 1), title=title, heading=heading)

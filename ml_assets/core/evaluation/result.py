@@ -69,7 +69,8 @@ class Slice:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """Everything measured on one test window."""
+    """Everything measured on one test window. `confusion`: rows by model and cell, which of several `classes` is the number of
+    the actual and of the predicted one, "0,2"."""
 
     task: Task
     level: float
@@ -81,6 +82,7 @@ class Evaluation:
     slices: tuple[Slice, ...]
     confusion: Mapping[str, Mapping[str, int]]
     curves: Curves
+    classes: tuple[str, ...] = ()
 
     @property
     def has_champion(self) -> bool:
@@ -108,6 +110,7 @@ class Evaluation:
             "slices": [part.to_dict() for part in self.slices],
             "confusion": {model: dict(counts) for model, counts in self.confusion.items()},
             "curves": self.curves.to_dict(),
+            **({"classes": list(self.classes)} if self.classes else {}),
         }
 
     @classmethod
@@ -115,7 +118,8 @@ class Evaluation:
         """Read what `to_dict` returned; null is undefined again."""
         parts = [Slice(**{**part, "comparisons": tuple(map(_comparison, part["comparisons"]))}) for part in value["slices"]]
         overall = tuple(map(_comparison, value["overall"]))
-        return cls(**{**value, "overall": overall, "slices": tuple(parts), "curves": Curves.from_dict(value["curves"])})
+        read = {"overall": overall, "slices": tuple(parts), "curves": Curves.from_dict(value["curves"])}
+        return cls(**{**value, **read, "classes": tuple(value.get("classes", ()))})
 
     def summary_markdown(self) -> str:
         """Tables a person reads, for the Dagster UI and for comments on a pull request."""
@@ -165,6 +169,7 @@ def _slices_markdown(evaluation: Evaluation) -> str:
 
 def _about(evaluation: Evaluation) -> str:
     positives = "" if evaluation.positives is None else f", {evaluation.positives:,} positive"
+    positives += f", {len(evaluation.classes)} classes" if evaluation.classes else ""
     champion = "" if evaluation.has_champion else " There is no champion: a first release."
     return (
         f"{evaluation.rows:,} rows{positives}, {evaluation.units:,} independent units; "

@@ -21,13 +21,14 @@ from ml_assets.core.lineage.manifests import Output
 from ml_assets.core.lineage.verdict_facts import GainFacts
 from ml_assets.core.metrics.arrays import Ints
 from ml_assets.core.metrics.estimates import units_of
+from ml_assets.core.metrics.score_columns import as_columns
 from ml_assets.core.metrics.units import units
 from ml_assets.errors import MlAssetsError
 from ml_assets.spec.claim_grammar import CROSSED
 from ml_assets.spec.product import Product
 
 Scores = Mapping[str, np.ndarray]
-"""Scores by model, one float64 per row."""
+"""Scores by model, float64: (n,) or, of a label of several classes, (n, classes)."""
 
 
 class EvaluationRefused(MlAssetsError):
@@ -73,6 +74,7 @@ def panel_of(
         threshold=product.decision.threshold if product.decision else None,
         worth=product.monitoring.value,
         windows=windows,
+        classes=product.features.class_names,
         unknown=unknown,
     )
 
@@ -99,7 +101,8 @@ def levels_of(trained: pl.DataFrame, *, product: Product) -> dict[str, list[str]
     """The levels of the gates' columns that a test window should hold: those that the rows before it had in enough units."""
     if trained.is_empty():  # no outcome before the window is known: it should hold no level in particular
         return {}
-    none = {"candidate": np.zeros(trained.height)}
+    classes = len(product.features.classes)
+    none = {"candidate": np.zeros((trained.height, classes) if classes else trained.height)}
     trained_panel = panel_of(trained, none, product=product)
     levels: dict[str, list[str]] = {}
     for column, level in levels_expected(trained_panel.groups, trained_panel.codes, product.gates.minimum):
@@ -155,13 +158,17 @@ def measured(frame: pl.DataFrame, scores: Scores, *, product: Product) -> Evalua
         threshold=product.decision.threshold if product.decision else None,
         worth=product.monitoring.value,
         level=product.evaluation.interval,
+        classes=product.features.class_names,
     )
 
 
 def output(frame: pl.DataFrame, scores: Scores, judged: Judged, *, product: Product) -> Output:
     """The members of an evaluation snapshot: all numbers, and no picture."""
     columns = dict.fromkeys([*product.features.identity, product.features.label, *_unit_column(product), *product.gates.slices])
-    scored = frame.select(*columns).with_columns(pl.Series(role, values) for role, values in scores.items())
+    classes = product.features.class_names
+    scored = frame.select(*columns).with_columns(
+        column for role, values in scores.items() for column in as_columns(role, values, classes)
+    )
     verdict = judged.verdict.to_dict()
     files = {
         "metrics.json": _json(judged.evaluation.to_dict()),

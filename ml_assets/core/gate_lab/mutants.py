@@ -88,19 +88,29 @@ def passed(verdict: Verdict) -> frozenset[str]:
     return frozenset(claim.name for claim in verdict.claims if claim.outcome == "PASS")
 
 
-def constant(rows: int, value: float) -> Floats:
-    """The same answer for every row."""
-    return np.full(rows, value)
+def constant(labels: Floats, scores: Floats) -> Floats:
+    """The same answer for every row of these scores: the mean label or, of several classes, the share of each."""
+    if scores.ndim == 2:
+        shares = np.bincount(labels.astype(np.int64), minlength=scores.shape[1]) / labels.size
+        return np.tile(shares, (len(scores), 1))
+    return np.full(scores.size, float(labels.mean()))
+
+
+def in_words(constant_scores: Floats) -> str:
+    """The one answer of `constant`."""
+    return "/".join(f"{value:.3f}" for value in np.atleast_1d(constant_scores[0]))
 
 
 def inverted(scores: Floats, *, task: Task) -> Floats:
     """High where it was low: the best model becomes the worst one."""
+    if task == "multiclass":
+        return np.asarray((1 - scores) / (scores.shape[1] - 1))
     return np.asarray(1 - scores if task == "binary" else 2 * scores.mean() - scores)
 
 
 def misaligned(scores: Floats) -> Floats:
     """Each row has the score of another one: what a lost row order does."""
-    return np.roll(scores, scores.size // 3 + 1)
+    return np.roll(scores, len(scores) // 3 + 1, axis=0)
 
 
 def with_nan(scores: Floats) -> Floats:
@@ -113,11 +123,15 @@ def with_nan(scores: Floats) -> Floats:
 def shaken(scores: Floats, codes: np.ndarray, random: np.random.Generator, *, size: float, task: Task) -> Floats:
     """Scores shifted by `size`, up in some units and down in the others, so that whole units are good or bad together.
 
-    Binary scores are shifted on their log-odds. `codes` is the unit of each row.
+    Binary scores are shifted on their log-odds, those of the first of several classes too. `codes` is the unit of each row.
     """
     shift = size * random.choice([-1.0, 1.0], size=int(codes.max()) + 1)[codes]
     if task == "binary":
         return np.asarray(expit(logit(np.clip(scores, _EDGE, 1 - _EDGE)) + shift))
+    if task == "multiclass":
+        first = expit(logit(np.clip(scores[:, 0], _EDGE, 1 - _EDGE)) + shift)
+        others = scores[:, 1:] * ((1 - first) / np.clip(scores[:, 1:].sum(axis=1), _EDGE, None))[:, None]
+        return np.column_stack([first, others])
     return np.asarray(scores + shift)
 
 

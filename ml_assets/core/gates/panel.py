@@ -13,10 +13,11 @@ from ml_assets.core.gates.pooled import by_window, mean_over, units_of_windows
 from ml_assets.core.gates.unknown_rows import UnknownRows
 from ml_assets.core.metrics.arrays import Column, Floats, Ints, Task
 from ml_assets.core.metrics.binary import mean_influence
-from ml_assets.core.metrics.estimates import MetricError, checked, measure, units_of
+from ml_assets.core.metrics.estimates import MetricError, checked, class_counts, measure, units_of
 from ml_assets.core.metrics.intervals import Measured, Units
 from ml_assets.core.metrics.metric import Metric
 from ml_assets.core.metrics.registry import METRICS, metric_at
+from ml_assets.core.metrics.score_columns import likeliest
 from ml_assets.core.metrics.spread import WindowSums
 from ml_assets.spec.claim_grammar import ClaimForm, Measure
 from ml_assets.spec.monitoring import ValueSpec
@@ -41,14 +42,19 @@ class MinimumLike(Protocol):
     def negatives(self) -> int:
         """The smallest number of rows with label 0; binary tasks only."""
 
+    @property
+    def per_class(self) -> int:
+        """The smallest number of rows of each class; tasks of several classes only."""
+
 
 @dataclass(frozen=True)
 class Panel:
     """Checked rows, in one order: label, scores of each model, the code of each row's unit, columns to divide by.
 
-    y (n,), scores {model: (n,)}, codes (n,) in 0 to the number of units - 1, columns {name: (n,) of text}. `is_ordered`: the
-    codes of units are in the order of time. `windows` (n,): of rows of several test windows, the number of each row's; what is
-    measured is then the mean over windows. `unknown`: the rows of the same window whose label is not known; they decide nothing.
+    y (n,), scores {model: (n,)} or, of several `classes`, {model: (n, classes)}, codes (n,) in 0 to the number of units - 1,
+    columns {name: (n,) of text}. `is_ordered`: the codes of units are in the order of time. `windows` (n,): of rows of several
+    test windows, the number of each row's; what is measured is then the mean over windows. `unknown`: the rows of the
+    same window whose label is not known; they decide nothing.
     """
 
     task: Task
@@ -60,6 +66,7 @@ class Panel:
     is_ordered: bool = False
     worth: ValueSpec | None = None
     windows: Ints | None = None
+    classes: Sequence[str] = ()
     unknown: UnknownRows | None = None
 
     @cached_property
@@ -74,7 +81,7 @@ class Panel:
 
     @property
     def positives(self) -> int | None:
-        """The number of positive rows; None for a regression."""
+        """The number of positive rows; None where no label is the yes."""
         return int(self.y.sum()) if self.task == "binary" else None
 
     def part(self, index: Ints) -> "Panel":
@@ -96,6 +103,10 @@ class Panel:
         if self.positives is not None and is_labelled:
             counts["positives"] = (self.positives, minimum.positives)
             counts["negatives"] = (self.rows - self.positives, minimum.negatives)
+        if self.task == "multiclass" and is_labelled:
+            of_classes = class_counts(self.y, self.scores["candidate"]).tolist()
+            named = self.classes or range(len(of_classes))
+            counts |= {f"of class {name}": (n, minimum.per_class) for name, n in zip(named, of_classes, strict=True)}
         return ", ".join(f"{has:,} {what} (at least {least:,})" for what, (has, least) in counts.items() if has < least)
 
     @cached_property
@@ -129,7 +140,7 @@ class Panel:
         if (name, model) not in self._measurements:
             means = self._means(self.metric_named(name))
             self._measurements[name, model] = means.get(model) or measure(
-                self.metric_named(name), self.y, self.scores[model], self.units
+                self.metric_named(name), self.y, self.scores[model], self.units, classes=self.classes
             )
         return self._measurements[name, model]
 
@@ -148,7 +159,7 @@ class Panel:
 
         def alone(index: Ints, role: str) -> Measured:
             units = Units.of(self.codes[index], is_ordered=self.is_ordered)
-            return measure(metric, self.y[index], self.scores[role][index], units)
+            return measure(metric, self.y[index], self.scores[role][index], units, classes=self.classes)
 
         if not self._by_window:
             return {}
@@ -203,9 +214,7 @@ class Panel:
         """The share of rows that two models decide differently."""
         for model in (one, other):
             self._require(model)
-        if self.threshold is None:
-            raise MetricError("disagreement is between decisions, and the product has no decision threshold")
-        differs = ((self.scores[one] >= self.threshold) != (self.scores[other] >= self.threshold)).astype(np.float64)
+        differs = (self.decided(self.scores[one]) != self.decided(self.scores[other])).astype(np.float64)
 
         def share(index: Ints) -> Measured:
             part, units = differs[index], Units.of(self.codes[index], is_ordered=self.is_ordered)
@@ -215,9 +224,17 @@ class Panel:
 
         return mean_over(self._by_window, share, self.units) if self._by_window else share(np.arange(self.rows))
 
+    def decided(self, scores: Floats) -> Ints:
+        """What these scores decide of each row (n,): yes or no, or a class."""
+        if self.task == "multiclass":
+            return likeliest(scores)
+        if self.threshold is None:
+            raise MetricError("disagreement is between decisions, and the product has no decision threshold")
+        return (scores >= self.threshold).astype(np.int64)
+
     def metric_named(self, name: str) -> Metric:
         """The metric by the product's threshold and values."""
-        return metric_at(name, self.threshold, self.worth)
+        return metric_at(name, self.threshold, self.worth, task=self.task)
 
     def _require(self, model: str) -> None:
         if model not in self.scores:
@@ -234,6 +251,7 @@ def panel(
     threshold: float | None = None,
     worth: ValueSpec | None = None,
     windows: Ints | None = None,
+    classes: Sequence[str] = (),
     unknown: UnknownRows | None = None,
 ) -> Panel:
     """Check rows and put them into a Panel. Raises MetricError for a missing or non-finite value and for unequal lengths."""
@@ -256,6 +274,7 @@ def panel(
         is_ordered=units.is_ordered,
         worth=worth,
         windows=windows,
+        classes=tuple(classes),
         unknown=unknown,
     )
 

@@ -25,7 +25,7 @@ def gain(panel: Panel, metric: str, *, unit: str) -> GainFacts | None:
     """The candidate's gain over the champion within units, on average over those in which the metric is defined:
     what makes a unit easy or hard for both of them is not in it. None without a champion, for a metric that has no better side,
     and with fewer than 2 or more than MOST_UNITS units."""
-    measured = metric_at(metric, panel.threshold, panel.worth)
+    measured = metric_at(metric, panel.threshold, panel.worth, task=panel.task)
     side = {"greatest": 1.0, "least": -1.0}.get(measured.best)
     if side is None or "champion" not in panel.scores or not 2 <= panel.units.count <= MOST_UNITS:
         return None

@@ -11,7 +11,7 @@ from ml_assets.core.metrics.arrays import Floats
 
 @dataclass(frozen=True)
 class UnknownRows:
-    """Such rows: the scores of each model (n,) and the columns that claims divide by."""
+    """Such rows: the scores of each model, (n,) or (n, classes), and the columns that claims divide by."""
 
     scores: Mapping[str, Floats]
     columns: Mapping[str, pl.Series]
@@ -19,7 +19,7 @@ class UnknownRows:
     @property
     def rows(self) -> int:
         """The number of rows, n."""
-        return next(iter(self.scores.values())).size
+        return len(next(iter(self.scores.values())))
 
     def of_level(self, column: str, level: str) -> "UnknownRows":
         """The rows with one level of a column."""

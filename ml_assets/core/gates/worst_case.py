@@ -72,8 +72,9 @@ def _extremes(form: ClaimForm, panel: Panel, unknown: UnknownRows) -> tuple[floa
     def contributed(y: Floats) -> Floats:
         return np.asarray(sum(weight * _losses(measure, panel, unknown, y) for weight, measure in form.terms))
 
-    if panel.task == "binary":
-        values = np.stack([contributed(np.full(unknown.rows, label)) for label in (0.0, 1.0)])
+    if panel.task != "regression":
+        labels = range(panel.scores["candidate"].shape[1] if panel.task == "multiclass" else 2)
+        values = np.stack([contributed(np.full(unknown.rows, float(label))) for label in labels])
         return float(values.min(axis=0).sum()), float(values.max(axis=0).sum())
     # of a regression it is made of straight lines that bend where the label is one of the scores
     scores = np.stack([unknown.scores[model] for model in sorted(form.models)])
@@ -88,8 +89,7 @@ def _extremes(form: ClaimForm, panel: Panel, unknown: UnknownRows) -> tuple[floa
 def _losses(measure: Measure, panel: Panel, unknown: UnknownRows, y: Floats) -> Floats:
     """What each row contributes to a mean if it has these labels: (n,)."""
     if measure.kind == "disagreement":
-        assert panel.threshold is not None
-        one, other = (unknown.scores[model] >= panel.threshold for model in measure.models)
+        one, other = (panel.decided(unknown.scores[model]) for model in measure.models)
         return np.asarray(one != other, dtype=np.float64)
     losses = panel.metric_named(measure.metric).losses
     assert losses is not None

@@ -50,7 +50,8 @@ class DriftReport:
 def profile(frame: pl.DataFrame, scores: Column) -> dict[str, Any]:
     """Shares of each column and of the score, JSON-able. Numbers in quantile bins, the rest by level.
 
-    The scores may be of other rows than the frame's: those that the model had not seen say best how it answers.
+    Scores are numbers or, of several classes, the most probable class of each row. They may be of other rows than the frame's:
+    those that the model had not seen say best how it answers.
     """
     _check_rows(frame.height, "reference")
     columns = {series.name: _column_profile(series) for series in frame.iter_columns()}
@@ -157,7 +158,12 @@ def _numbers(series: pl.Series) -> Floats:
 
 
 def _score(scores: Column, rows: int) -> pl.Series:
-    series = pl.Series("score", scores).cast(pl.Float64)
+    series = pl.Series("score", scores)
+    if series.dtype == pl.String:  # the most probable class of each row
+        if len(series) != rows or series.null_count():
+            raise DriftError(f"score: needs {rows} classes, one per row, got {len(series) - series.null_count()}")
+        return series
+    series = series.cast(pl.Float64)
     if len(series) != rows or not np.isfinite(_numbers(series)).all():
         raise DriftError(f"score: needs {rows} finite values, one per row, got {len(series)}")
     return series

@@ -1,9 +1,11 @@
 """Metrics of real columns: checks, then an estimate of one model or of a paired difference, by unit."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import polars as pl
 
-from ml_assets.core.metrics.arrays import Column, Floats, Task
+from ml_assets.core.metrics.arrays import Column, Floats, Ints, Task
 from ml_assets.core.metrics.intervals import Estimate, Measured, Units
 from ml_assets.core.metrics.metric import Metric
 from ml_assets.errors import MlAssetsError
@@ -14,15 +16,38 @@ class MetricError(MlAssetsError):
 
 
 def checked(y: Column, s: Column, *, task: Task, who: str = "score") -> tuple[Floats, Floats]:
-    """Both as float arrays, or an error that says what is wrong with them."""
-    label, score = _floats(y, "label"), _floats(s, who)
-    if label.size != score.size:
-        raise MetricError(f"{label.size} labels but {score.size} values of {who}: they must be the same rows")
+    """Labels (n,) and scores (n,), of several classes (n, classes), as float arrays, or an error that says what is wrong with
+    them."""
+    label = _floats(y, "label")
+    score = _probabilities(s, who) if task == "multiclass" else _floats(s, who)
+    if label.size != len(score):
+        raise MetricError(f"{label.size} labels but {len(score)} values of {who}: they must be the same rows")
+    if task == "multiclass":
+        _refuse_unknown_class(label, score)
     if task == "binary" and not np.isin(label, (0.0, 1.0)).all():
         raise MetricError("label: a binary label is 0 or 1; map or filter it in the product's labels model")
-    if task == "binary" and not ((score >= 0) & (score <= 1)).all():
-        raise MetricError(f"{who}: a binary score is a probability in [0, 1], found {score.min()} to {score.max()}")
+    if task != "regression" and not ((score >= 0) & (score <= 1)).all():
+        raise MetricError(f"{who}: a {task} score is a probability in [0, 1], found {score.min()} to {score.max()}")
     return label, score
+
+
+def _probabilities(values: Column, who: str) -> Floats:
+    """Scores of several classes: (n, classes)."""
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim != 2:
+        raise MetricError(f"{who}: a score of several classes has a column for each, found {array.ndim} dimension")
+    if bad := int((~np.isfinite(array)).any(axis=1).sum()):
+        raise MetricError(f"{who}: {bad} of {len(array)} rows have a value that is missing or not finite")
+    return array
+
+
+def _refuse_unknown_class(label: Floats, score: Floats) -> None:
+    numbers = np.arange(score.shape[1])
+    if unknown := sorted({*label.tolist()} - {*numbers.tolist()}):
+        raise MetricError(
+            f"label: {unknown[0]:g} is none of the {numbers.size} classes that are scored, whose numbers are 0 to "
+            f"{numbers.size - 1}"
+        )
 
 
 def _floats(values: Column, who: str) -> Floats:
@@ -48,9 +73,9 @@ def units_of(unit: Column, *, rows: int) -> Units:
     return Units.of(codes, is_ordered=series.dtype.is_temporal())
 
 
-def measure(metric: Metric, y: Floats, s: Floats, units: Units) -> Measured:
-    """Value and spread of one model on checked rows; an undefined value is NaN with a note."""
-    value, parts, note = float("nan"), np.full(units.count, np.nan), _undefined(metric, y)
+def measure(metric: Metric, y: Floats, s: Floats, units: Units, *, classes: Sequence[str] = ()) -> Measured:
+    """Value and spread of one model on checked rows; an undefined value is NaN with a note, which names `classes`."""
+    value, parts, note = float("nan"), np.full(units.count, np.nan), _undefined(metric, y, s, classes)
     if not note:
         value, parts = _value_and_parts(metric, y, s, units)
         value -= metric.bias(y, s, units.codes) if metric.bias else 0.0
@@ -68,7 +93,9 @@ def _value_and_parts(metric: Metric, y: Floats, s: Floats, units: Units) -> tupl
     return value, np.full(units.count, np.nan) if np.isnan(value) else units.sums(metric.influence(y, s))
 
 
-def _undefined(metric: Metric, y: Floats) -> str:
+def _undefined(metric: Metric, y: Floats, s: Floats, classes: Sequence[str]) -> str:
+    if metric.needs_every_class and (absent := absent_classes(y, s, classes)):
+        return f"no row of {', '.join(absent)}: {metric.name} is undefined"
     if metric.needs_both_classes and y.min() == y.max():
         return f"only {'positives' if y[0] else 'negatives'}: {metric.name} is undefined"
     if metric.needs and not (y if metric.needs == "positives" else 1 - y).any():
@@ -76,6 +103,18 @@ def _undefined(metric: Metric, y: Floats) -> str:
     if metric.name == "r2" and y.min() == y.max():
         return "the actual values do not vary: r2 is undefined"
     return ""
+
+
+def absent_classes(y: Floats, s: Floats, classes: Sequence[str]) -> list[str]:
+    """The classes that no row is of, by their names or, without `classes`, by their numbers."""
+    counts = class_counts(y, s)
+    named = classes or [f"class {number}" for number in range(counts.size)]
+    return [name for name, count in zip(named, counts, strict=True) if not count]
+
+
+def class_counts(y: Floats, s: Floats) -> Ints:
+    """The number of rows of each class (classes,), of labels (n,) and scores (n, classes)."""
+    return np.bincount(y.astype(np.int64), minlength=s.shape[1]).astype(np.int64)
 
 
 def bounds_of_difference(metric: Metric) -> tuple[float, float]:

@@ -28,6 +28,7 @@ class Metric:
     both: Callable[[Floats, Floats], tuple[float, Floats]] | None = None
     bias: Callable[[Floats, Floats, Ints], float] | None = None
     needs_both_classes: bool = False
+    needs_every_class: bool = False
     needs: Literal["", "positives", "negatives"] = ""
     is_reported: bool = True
     losses: Losses | None = None

@@ -1,4 +1,5 @@
-"""The registry of metrics. Formulas: binary.py, calibration.py, regression.py, decisions.py. Intervals: estimates.py."""
+"""The registry of metrics. Formulas: binary.py, calibration.py, multiclass.py, regression.py, decisions.py. Intervals:
+estimates.py."""
 
 from dataclasses import replace
 
@@ -6,6 +7,7 @@ from ml_assets.core.metrics import binary, calibration, regression
 from ml_assets.core.metrics.arrays import Task
 from ml_assets.core.metrics.decisions import AT_THRESHOLD, value_of
 from ml_assets.core.metrics.metric import Metric, mean
+from ml_assets.core.metrics.multiclass import MULTICLASS
 from ml_assets.spec.monitoring import ValueSpec
 
 
@@ -21,7 +23,7 @@ def _pinball(percent: int) -> Metric:
 
 
 USUAL_THRESHOLD = 0.5
-METRICS: dict[str, Metric] = {
+_OF_ONE_SCORE: dict[str, Metric] = {
     metric.name: metric
     for metric in (
         Metric(
@@ -85,24 +87,36 @@ METRICS: dict[str, Metric] = {
             value=regression.r2,
             influence=regression.r2_influence,
         ),
+        mean("mape", "regression", "least", regression.relative_losses, is_reported=False),
         mean("bias", "regression", "nearest_zero", regression.errors),
         *map(_pinball, (10, 50, 90)),
         replace(value_of(ValueSpec(error=-1), USUAL_THRESHOLD), is_reported=False),
     )
 }
+METRICS: dict[str, Metric] = {**MULTICLASS, **_OF_ONE_SCORE}
+"""By name, for what a name says whatever the task is: its best side and its range."""
 
 
-def metric_at(name: str, threshold: float | None, worth: ValueSpec | None = None) -> Metric:
-    """The metric; one of decisions at the product's threshold, and the value by what a row is worth to the product."""
+def of_task(task: Task) -> dict[str, Metric]:
+    """The metrics of a task, by name."""
+    if task == "multiclass":
+        return MULTICLASS
+    return {name: metric for name, metric in _OF_ONE_SCORE.items() if metric.task == task}
+
+
+def metric_at(name: str, threshold: float | None, worth: ValueSpec | None = None, *, task: Task) -> Metric:
+    """The metric of a task; one of decisions at the product's threshold, and the value by what a row is worth to the product."""
+    if task == "multiclass":
+        return MULTICLASS[name]
     if name == "value" and worth is not None:
         return value_of(worth, USUAL_THRESHOLD if threshold is None else threshold)
-    return METRICS[name] if threshold is None or name not in AT_THRESHOLD else AT_THRESHOLD[name](threshold)
+    return _OF_ONE_SCORE[name] if threshold is None or name not in AT_THRESHOLD else AT_THRESHOLD[name](threshold)
 
 
 def metrics_of(task: Task, *, threshold: float | None = None, worth: ValueSpec | None = None) -> tuple[Metric, ...]:
     """The metrics that an evaluation of the task reports; those of decisions only where the product makes some, but accuracy, and
     the value only where it declares one."""
     decided = set(AT_THRESHOLD) - {"accuracy"} if threshold is None else set()
-    reported = (m for m in METRICS.values() if m.task == task and m.is_reported and m.name not in decided)
+    reported = (m for m in of_task(task).values() if m.is_reported and m.name not in decided)
     names = [*(metric.name for metric in reported), *([] if worth is None else ["value"])]
-    return tuple(metric_at(name, threshold, worth) for name in names)
+    return tuple(metric_at(name, threshold, worth, task=task) for name in names)

@@ -10,6 +10,11 @@ def absolute_losses(y: Floats, s: Floats) -> Floats:
     return np.abs(s - y)
 
 
+def relative_losses(y: Floats, s: Floats) -> Floats:
+    """|prediction - actual| / |actual|: its mean is the MAPE. NaN where an actual value is 0, of which nothing is a share."""
+    return np.abs(s - y) / np.where(y == 0, np.nan, np.abs(y))
+
+
 def errors(y: Floats, s: Floats) -> Floats:
     """Prediction - actual: its mean is the bias, positive when predictions are too high."""
     return s - y

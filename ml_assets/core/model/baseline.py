@@ -23,12 +23,14 @@ class BaselineRefused(MlAssetsError):
 
 def baseline_scores(spec: SimpleModelSpec, trained: pl.DataFrame, tested: pl.DataFrame, *, product: Product) -> Floats:
     """The score of each tested row (rows,), by a model of the labelled rows `trained`; the mean label where a value is missing or
-    was never seen. Raises BaselineRefused."""
+    was never seen. Of several classes (rows, classes): each class against the rest, and together 1. Raises BaselineRefused."""
     label = product.features.label
     for name in spec.columns:
         if name not in trained.columns or name == label:
             allowed = unknown_name(name, allowed=[column for column in trained.columns if column != label])
             raise BaselineRefused(f"{product.name}: gates.baselines.baseline: '{name}' is not a feature; {allowed}")
+    if product.features.classes:
+        return _of_classes(spec, trained, tested, product=product)
     y = trained[label].cast(pl.Float64).to_numpy()
     if spec.column:
         return _column(spec.column, tested, prior=float(y.mean()), product=product)
@@ -38,6 +40,24 @@ def baseline_scores(spec: SimpleModelSpec, trained: pl.DataFrame, tested: pl.Dat
         design = _Design.of(trained, spec.linear)
         return design.scores(tested, _fitted(design.matrix(trained), y, task=product.task), task=product.task)
     return np.full(tested.height, y.mean())
+
+
+def _of_classes(spec: SimpleModelSpec, trained: pl.DataFrame, tested: pl.DataFrame, *, product: Product) -> Floats:
+    """The scores of each class by the same simple model of whether a row is of it, divided by their sum: (rows, classes)."""
+    label = product.features.label
+    if spec.column:
+        raise BaselineRefused(
+            f"{product.name}: gates.baselines.baseline.column: one column is no probability of several classes; "
+            f"`linear: [{spec.column}]` makes them of it"
+        )
+    one_class = product.model_copy(update={"task": "binary", "features": product.features.model_copy(update={"classes": ()})})
+    scores = []
+    for number in range(len(product.features.classes)):
+        truths = trained.with_columns((pl.col(label) == number).cast(pl.Int64))
+        is_known = bool(truths[label].sum())
+        scores.append(baseline_scores(spec, truths, tested, product=one_class) if is_known else np.zeros(tested.height))
+    together = np.column_stack(scores)
+    return np.asarray(together / together.sum(axis=1, keepdims=True))
 
 
 def _column(name: str, tested: pl.DataFrame, *, prior: float, product: Product) -> Floats:

@@ -65,8 +65,11 @@ def assemble(
 
 
 def numeric_label(labels: pl.DataFrame, product: Product) -> pl.DataFrame:
-    """The labels as they are or, where the product names its positive one, as 1 for that, 0 for others and null for none."""
+    """The labels as they are or, where the product names its positive one, as 1 for that, 0 for others and null for none; of
+    several classes as the number of the class. Raises FeaturesRefused for a label that is none of them."""
     label, positive = product.features.label, product.features.positive
+    if product.features.classes:
+        return labels.with_columns(_class_numbers(labels[label], product))
     if positive is not None:
         return labels.with_columns((pl.col(label).cast(pl.String) == positive).cast(pl.Int64))
     if labels[label].dtype == pl.String:
@@ -76,6 +79,19 @@ def numeric_label(labels: pl.DataFrame, product: Product) -> pl.DataFrame:
             f'features: {{positive: "…"}}'
         )
     return labels
+
+
+def _class_numbers(labels: pl.Series, product: Product) -> pl.Series:
+    """The number of each label's class, null where it is not known."""
+    names, label = product.features.class_names, product.features.label
+    whole = labels.cast(pl.Int64, strict=False) if labels.dtype.is_float() else labels
+    texts = (whole if whole.null_count() == labels.null_count() and (whole == labels).all() else labels).cast(pl.String)
+    if unknown := sorted(set(texts.drop_nulls().unique()) - set(names)):
+        raise FeaturesRefused(
+            f"{product.name}_labels: the label {label!r} is {unknown[0]!r}, which is none of the classes; allowed: "
+            f"{', '.join(names)}; add it to features.classes, or refuse such rows: {label}: … = pa.Field(isin=[…]) in contract.py"
+        )
+    return texts.replace_strict({name: number for number, name in enumerate(names)}, return_dtype=pl.Int64).alias(label)
 
 
 def _refuse_unless_keyed(frame: pl.DataFrame, requests: pl.DataFrame, *, key: list[str], name: str) -> None:

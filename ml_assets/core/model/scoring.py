@@ -11,12 +11,13 @@ import numpy as np
 import polars as pl
 
 from ml_assets.errors import MlAssetsError
+from ml_assets.spec.tasks import LEAST_CLASSES, TASKS
 
 if TYPE_CHECKING:
     from catboost import CatBoost
     from numpy.typing import NDArray
 
-    from ml_assets.spec.sections import Task
+    from ml_assets.spec.tasks import Task
 
 Features = Sequence[Mapping[str, str]]
 MISSING_CATEGORY = "(missing)"
@@ -33,7 +34,7 @@ def load_model(source: Path | bytes, task: "Task") -> "CatBoost":
 
     content = source if isinstance(source, bytes) else source.read_bytes()
     _refuse_unless_whole(content)
-    model = CatBoostClassifier() if task == "binary" else CatBoostRegressor()
+    model = CatBoostClassifier() if TASKS[task].is_classifier else CatBoostRegressor()
     try:
         model.load_model(blob=content)
     except CatBoostError as error:
@@ -52,11 +53,12 @@ def check_features(model: "CatBoost", features: Features) -> None:
 
 
 def score_frame(model: "CatBoost", frame: pl.DataFrame, features: Features) -> "NDArray[np.float64]":
-    """Scores of the frame's rows, in their order: probability of the positive class, or the value."""
+    """Scores of the frame's rows, in their order (n,): the probability of the positive class, or the value. Of a model of several
+    classes the probability of each, (n, classes)."""
     from catboost import Pool
 
     if frame.is_empty():
-        return np.empty(0, dtype=np.float64)
+        return _nothing(model)
     columns = frame.select(_column(feature) for feature in features)
     return _predict(model, Pool(columns, cat_features=_categories(features)), threads=-1)
 
@@ -64,7 +66,7 @@ def score_frame(model: "CatBoost", frame: pl.DataFrame, features: Features) -> "
 def score_rows(model: "CatBoost", rows: Sequence[tuple[Any, ...]], features: Features) -> "NDArray[np.float64]":
     """The same scores for plain rows with the values of `features` in order; a missing number is None or NaN."""
     if not rows:
-        return np.empty(0, dtype=np.float64)
+        return _nothing(model)
     if any(len(row) != len(features) for row in rows):
         raise ScoringError(f"every row needs {len(features)} values, one for each feature")
     return _predict(model, np.array(rows, dtype=object), threads=1)
@@ -76,15 +78,29 @@ def _refuse_unless_whole(content: bytes) -> None:
         raise ScoringError(f"model.cbm: {len(content)} bytes that are not a whole CatBoost model")
 
 
+def class_count(model: "CatBoost") -> int:
+    """The number of classes of a model of several, 0 of any other."""
+    from catboost import CatBoostClassifier
+
+    count = len(model.classes_) if isinstance(model, CatBoostClassifier) else 0
+    return count if count >= LEAST_CLASSES else 0
+
+
+def _nothing(model: "CatBoost") -> "NDArray[np.float64]":
+    count = class_count(model)
+    return np.empty((0, count) if count else 0, dtype=np.float64)
+
+
 def _predict(model: "CatBoost", rows: Any, *, threads: int) -> "NDArray[np.float64]":
     from catboost import CatBoostClassifier, CatBoostError
 
-    is_binary = isinstance(model, CatBoostClassifier)
-    kind = "Probability" if is_binary else "RawFormulaVal"
+    is_classifier = isinstance(model, CatBoostClassifier)
+    kind = "Probability" if is_classifier else "RawFormulaVal"
     try:
         predictions = model.predict(rows, prediction_type=kind, thread_count=threads)
     except CatBoostError as error:
         raise ScoringError(f"CatBoost cannot score the rows: {error}") from error
+    is_binary = is_classifier and not class_count(model)
     return np.ascontiguousarray(predictions[:, 1] if is_binary else predictions, dtype=np.float64)
 
 

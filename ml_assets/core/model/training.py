@@ -1,5 +1,6 @@
 """Fit a CatBoost model so that equal rows, parameters, seed and thread count give equal bytes."""
 
+import io
 import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +15,7 @@ from ml_assets.core.digests import digest_json
 from ml_assets.core.model.scoring import MISSING_CATEGORY
 from ml_assets.errors import MlAssetsError
 from ml_assets.spec.product import Product
+from ml_assets.spec.tasks import TASKS
 
 if TYPE_CHECKING:
     from catboost import CatBoost
@@ -30,7 +32,8 @@ class TrainingRefused(MlAssetsError):
 
 @dataclass(frozen=True)
 class Fitted:
-    """A fitted model: its file's bytes, canonical fingerprint, training loss by iteration, and importance in percent."""
+    """A fitted model: its file's bytes, canonical fingerprint, training loss by iteration, and importance in percent.
+    `untrained`: the classes that no training row is of."""
 
     content: bytes
     fingerprint: str
@@ -39,6 +42,7 @@ class Fitted:
     importance: tuple[tuple[str, float], ...]
     rows: int
     features: tuple[dict[str, str], ...]
+    untrained: tuple[str, ...] = ()
 
 
 def labelled(frame: pl.DataFrame, *, label: str) -> pl.DataFrame:
@@ -58,8 +62,11 @@ def fit(frame: pl.DataFrame, *, product: Product, columns: Sequence[str], progre
     model = _model(product)
     inputs = rows.select(pl.col(name).fill_null(MISSING_CATEGORY) if name in categories else pl.col(name) for name in columns)
     pool = Pool(inputs, label=target, cat_features=categories)
+    untrained = _untrained(target, product.features.class_names)
+    # CatBoost takes them for a fault of the data and prints so, without their names
+    quiet = {"log_cerr": io.StringIO()} if untrained else {}
     try:
-        model.fit(pool, callbacks=[_Reporter(product.model.iterations, progress)] if progress else None)
+        model.fit(pool, callbacks=[_Reporter(product.model.iterations, progress)] if progress else None, **quiet)
     except CatBoostError as error:
         raise TrainingRefused(f"{product.name}: CatBoost cannot train on these rows: {_first_sentence(error)}") from error
     (loss_name, curve), *_ = model.get_evals_result()["learn"].items()
@@ -72,7 +79,13 @@ def fit(frame: pl.DataFrame, *, product: Product, columns: Sequence[str], progre
         importance=tuple((name, float(value)) for name, value in importance),
         rows=rows.height,
         features=tuple(features),
+        untrained=untrained,
     )
+
+
+def _untrained(target: np.ndarray, classes: Sequence[str]) -> tuple[str, ...]:
+    present = set(target.astype(int).tolist()) if classes else set()
+    return tuple(name for number, name in enumerate(classes) if number not in present)
 
 
 def feature_kinds(frame: pl.DataFrame) -> list[dict[str, str]]:
@@ -90,10 +103,11 @@ def feature_kinds(frame: pl.DataFrame) -> list[dict[str, str]]:
 def parameters(product: Product) -> dict[str, Any]:
     """CatBoost's parameters for the product, seed and thread count among them."""
     spec = product.model
-    loss = "Logloss" if product.task == "binary" else "RMSE"
+    loss, classes = TASKS[product.task].loss, len(product.features.classes)
     named = {"iterations": spec.iterations, "learning_rate": spec.learning_rate, "depth": spec.depth}
     fixed = {"random_seed": spec.seed, "thread_count": spec.threads, "allow_writing_files": False, "verbose": False}
-    return {"loss_function": loss, **named, **spec.params, **fixed}
+    known = {"classes_count": classes} if classes else {}  # classes without a training row have a score of their own, too
+    return {"loss_function": loss, **named, **spec.params, **known, **fixed}
 
 
 def fingerprint(model: "CatBoost") -> str:
@@ -109,7 +123,7 @@ def fingerprint(model: "CatBoost") -> str:
 def _model(product: Product) -> "CatBoost":
     from catboost import CatBoostClassifier, CatBoostRegressor
 
-    kind = CatBoostClassifier if product.task == "binary" else CatBoostRegressor
+    kind = CatBoostClassifier if TASKS[product.task].is_classifier else CatBoostRegressor
     return kind(**parameters(product))
 
 

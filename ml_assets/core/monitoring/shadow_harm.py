@@ -12,7 +12,8 @@ import polars as pl
 
 from ml_assets.core.metrics.confidence_sequences import Bounds, bounds, by_unit
 from ml_assets.core.metrics.units import units
-from ml_assets.spec.sections import ShadowSpec, Task
+from ml_assets.spec.sections import ShadowSpec
+from ml_assets.spec.tasks import Task
 
 Verdict = Literal["harm", "good enough", "undecided"]
 

@@ -35,5 +35,5 @@ def expected(metric: Metric, scores: Floats, probabilities: Floats) -> float | N
 def why_none(task: str, tested: int) -> str:
     """Why nothing is estimated; empty where something is."""
     if task != "binary":
-        return "a regression has no calibration to estimate by"
+        return f"a {task} has no calibration of a yes to estimate by"
     return "" if tested >= FEWEST else f"the test window has {tested} rows, and {FEWEST} are needed to calibrate"

@@ -1,6 +1,6 @@
 """What a release's served predictions turned out to be worth: metrics on the outcomes that came, and an estimate until then."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from ml_assets.core.evaluation.result import Evaluation
 from ml_assets.core.evaluation.snapshot import metrics
 from ml_assets.core.metrics.arrays import Floats
 from ml_assets.core.metrics.registry import metric_at
+from ml_assets.core.metrics.score_columns import names, of_columns
 from ml_assets.core.metrics.units import units
 from ml_assets.core.outcomes.estimates import calibrated, expected, why_none
 from ml_assets.core.outcomes.served import ROW
@@ -42,7 +43,8 @@ class Line:
 def line(rows: pl.DataFrame, served: pl.DataFrame, tested: Tested, *, source: str, bundle: str, product: Product) -> Line:
     """What the predictions `served` (with the number of their row) came to, on the partition's `rows` with their labels."""
     asked = rows[served[ROW].to_list()]
-    label, scores = asked[product.features.label].cast(pl.Float64), served["score"].to_numpy()
+    classes = product.features.class_names
+    label, scores = asked[product.features.label].cast(pl.Float64), served_scores(served, classes)
     is_known = label.is_not_null().to_numpy()
     names = [product.monitoring.metric, *([VALUE] if product.monitoring.value else [])]
     about: dict[str, Any] = {
@@ -54,7 +56,7 @@ def line(rows: pl.DataFrame, served: pl.DataFrame, tested: Tested, *, source: st
         "positives": int(label.filter(label.is_not_null()).sum()) if product.task == "binary" else None,
         "promised": {name: tested.promised.get(name) for name in names},
         "estimated": estimated(scores, tested, names, product),
-        "note": why_none(product.task, tested.scores.size),
+        "note": why_none(product.task, len(tested.scores)),
     }
     if not is_known.any():
         return Line({**about, "metrics": None}, None)
@@ -69,15 +71,24 @@ def line(rows: pl.DataFrame, served: pl.DataFrame, tested: Tested, *, source: st
         threshold=tested.threshold,
         worth=product.monitoring.value,
         level=product.evaluation.interval,
+        classes=classes,
     )
     by_metric = metrics(evaluation)
     return Line({**about, "metrics": {name: by_metric[name]["candidate"] for name in names if name in by_metric}}, evaluation)
 
 
+def served_scores(served: pl.DataFrame, classes: Sequence[str]) -> Floats:
+    """The scores of served predictions: (n,) or, of several classes, (n, classes), where one that the release did not know has
+    the probability 0."""
+    absent = [name for name in names("score", classes) if name not in served.columns] if classes else []
+    known = served.with_columns(pl.lit(0.0).alias(name) for name in absent)
+    return of_columns(known.with_columns(pl.col(names("score", classes)).fill_null(0.0)), "score", classes)
+
+
 def estimated(scores: Floats, tested: Tested, names: list[str], product: Product) -> dict[str, float | None]:
     """The named metrics of all served scores, without labels; nothing where there is nothing to calibrate by."""
-    if why_none(product.task, tested.scores.size) or not np.unique(tested.outcomes).size > 1:
+    if why_none(product.task, len(tested.scores)) or not np.unique(tested.outcomes).size > 1:
         return {}
     probabilities = calibrated(scores, tested=tested.scores, outcomes=tested.outcomes)
     worth = product.monitoring.value
-    return {name: expected(metric_at(name, tested.threshold, worth), scores, probabilities) for name in names}
+    return {name: expected(metric_at(name, tested.threshold, worth, task=product.task), scores, probabilities) for name in names}

@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 
 from ml_assets.core.digests import digest_json
+from ml_assets.core.metrics.score_columns import names
 
 COLUMNS = ("id", "at", "release", "bundle", "score")
 ROW = "row"
@@ -21,13 +22,15 @@ def about(predictions: pl.DataFrame, asked: pl.DataFrame, *, key: Sequence[str])
     places = {values: row for row, values in enumerate(_texts(asked.select(key).iter_rows()))}
     requests = (json.loads(text) for text in predictions["request"])
     rows = [places.get(_text([request.get(name) for name in key])) for request in requests]
-    placed = predictions.select(COLUMNS).with_columns(pl.Series(ROW, rows, dtype=pl.Int64))
+    of_classes = [name for name in predictions.columns if name.startswith(names("score", [""])[0])]
+    placed = predictions.select(*COLUMNS, *of_classes).with_columns(pl.Series(ROW, rows, dtype=pl.Int64))
     return placed.filter(pl.col(ROW).is_not_null() & pl.col("score").is_not_nan())
 
 
 def digest(predictions: pl.DataFrame) -> str:
     """What decides what follows from the predictions: which was asked what, and answered how."""
-    return digest_json(predictions.sort("id").select("id", "bundle", "score", ROW).rows())
+    of_classes = [name for name in predictions.columns if name not in (*COLUMNS, ROW)]
+    return digest_json(predictions.sort("id").select("id", "bundle", "score", ROW, *of_classes).rows())
 
 
 def _texts(rows: Any) -> Sequence[str]:

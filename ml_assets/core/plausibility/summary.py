@@ -130,7 +130,9 @@ def _separation(numbers: Mapping[str, Floats], label: pl.Series) -> dict[str, fl
     names = [name for name, deviation in zip(numbers, spread, strict=True) if deviation > 0]
     correlation = centred.T @ centred / len(centred) + RIDGE * np.eye(len(names))
     residual = centred @ np.linalg.inv(correlation)
-    is_later = truth[known] > np.median(truth[known]) if len(np.unique(truth[known])) > 2 else truth[known] > truth[known].min()
+    is_later = truth[known] > np.median(truth[known])
+    if len(np.unique(truth[known])) <= 2 or not is_later.any():  # more than half of the labels may be the last class
+        is_later = truth[known] > truth[known].min()
     return {
         name: max(_auc_from_half(centred[:, place], is_later), _auc_from_half(residual[:, place], is_later))
         for place, name in enumerate(names)

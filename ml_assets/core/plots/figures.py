@@ -1,25 +1,31 @@
 """Small pictures of an evaluation, a fit and a drift report, as SVG bytes. The style lives in style.py."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ml_assets.core.evaluation.result import Evaluation
 from ml_assets.core.metrics.drift import DriftReport, bin_labels
-from ml_assets.core.plots import task_figures
+from ml_assets.core.plots import class_figures, task_figures
 from ml_assets.core.plots.shared_figures import bars, slices
 from ml_assets.core.plots.style import COLORS, shorten, svg
+from ml_assets.spec.tasks import Task
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _SHOWN_LEVELS = 12
+_DRAW: Mapping[Task, Callable[[Evaluation], dict[str, bytes]]] = {
+    "binary": task_figures.binary,
+    "regression": task_figures.regression,
+    "multiclass": class_figures.multiclass,
+}
+"""The pictures of each task."""
 _LINES = ("candidate", "champion", "actual", "good")
 
 
 def plots(evaluation: Evaluation) -> dict[str, bytes]:
     """Every picture of the evaluation by name; drawn from its thinned points, so its size is bounded."""
-    draw = task_figures.binary if evaluation.task == "binary" else task_figures.regression
-    return draw(evaluation) | ({"slices": slices(evaluation)} if evaluation.slices else {})
+    return _DRAW[evaluation.task](evaluation) | ({"slices": slices(evaluation)} if evaluation.slices else {})
 
 
 def learning_curve(points: Mapping[str, Sequence[tuple[float, float]]], *, metric: str) -> bytes:

@@ -65,8 +65,14 @@ def _estimate(about: EstimateFacts | None, *, signed: bool) -> str:
     return f"{about.value:{sign}.4f}{interval}"
 
 
-def confusion(counts: Mapping[str, int]) -> str:
-    """The confusion matrix as a table."""
+def confusion(counts: Mapping[str, int], classes: Sequence[str] = ()) -> str:
+    """The confusion matrix as a table; of several classes one row for each."""
+    if classes:
+        rows = [
+            [f"actual {name}", *(f"{counts[f'{actual},{decided}']:,}" for decided in range(len(classes)))]
+            for actual, name in enumerate(classes)
+        ]
+        return table(["", *classes], [[str(cell).replace("|", "\\|") for cell in row] for row in rows])
     names = (("no", "true_negative", "false_positive"), ("yes", "false_negative", "true_positive"))
     return table(["", "predicted no", "predicted yes"], [[f"actual {n}", *(f"{counts[c]:,}" for c in cs)] for n, *cs in names])
 

@@ -12,6 +12,7 @@ from ml_assets.core.contract.engine import request_fields
 from ml_assets.core.contract.row_rules import field_rules, keeps, row_rules, without_field_rules
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.metrics.drift import profile
+from ml_assets.core.metrics.score_columns import shown
 from ml_assets.core.model.features import model_columns
 from ml_assets.core.model.known_categories import Known, evenly_spaced
 from ml_assets.core.model.training import feature_kinds
@@ -58,6 +59,7 @@ def files(product: Product, parts: Parts, *, name: str) -> dict[str, bytes]:
         "time": product.features.time,
         "requests_relation": f"{product.name}_requests",
         "threshold": product.decision.threshold if product.decision else None,
+        **({"classes": list(product.features.class_names)} if product.features.classes else {}),
     }
     evidence = {"evaluation": parts.evaluation.id, **parts.evaluation.facts}
     if parts.override is not None:
@@ -67,7 +69,7 @@ def files(product: Product, parts: Parts, *, name: str) -> dict[str, bytes]:
         "features.sql": parts.features_sql,
         "bundle.json": _json(about),
         "request.json": _json(_fields(product, parts.known)),
-        "profile.json": _json(profile(parts.trained.select(model_columns(product)), parts.tested_scores)),
+        "profile.json": _json(profile(parts.trained.select(model_columns(product)), _profiled(product, parts.tested_scores))),
         "golden.json": _json(golden(product, parts.requests, parts.scores, known=parts.known)),
         "manifest.json": _json(parts.manifest.to_dict()),
         "evidence.json": _json(evidence),
@@ -76,6 +78,10 @@ def files(product: Product, parts: Parts, *, name: str) -> dict[str, bytes]:
     if rules := [*field_rules(request_fields(product.contract.Request)), *row_rules(product.contract.Request)]:
         members["rules.json"] = _json([rule.entry for rule in rules])
     return members | {f"lookups/{lookup}.parquet": content for lookup, content in parts.lookups.items()}
+
+
+def _profiled(product: Product, scores: np.ndarray) -> pl.Series:
+    return shown(scores, product.features.class_names)
 
 
 def _fields(product: Product, known: Known) -> list[dict[str, Any]]:
@@ -88,7 +94,7 @@ def golden(
 ) -> dict[str, Any]:
     """Evenly spaced requests that the endpoint takes, as a client would send them, with their offline scores."""
     chosen = evenly_spaced(product, requests, known=known, kept=keeps(product.contract.Request, requests), rows=rows)
-    return {"requests": as_requests(product, requests[chosen]), "scores": [float(scores[i]) for i in chosen]}
+    return {"requests": as_requests(product, requests[chosen]), "scores": [scores[i].tolist() for i in chosen]}
 
 
 def as_requests(product: Product, requests: pl.DataFrame) -> list[dict[str, Any]]:

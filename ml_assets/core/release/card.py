@@ -76,7 +76,8 @@ def card(product: Product, about: About) -> str:
 
 def _purpose(product: Product) -> str:
     decision = f"; it decides at a score of {product.decision.threshold:g}" if product.decision else ""
-    return f"{text(product.title)}\n\nA {product.task} model of {code(product.features.label)}{decision}."
+    classes = f", which is one of {', '.join(map(code, product.features.class_names))}" if product.features.classes else ""
+    return f"{text(product.title)}\n\nA {product.task} model of {code(product.features.label)}{classes}{decision}."
 
 
 def _data(about: About) -> str:

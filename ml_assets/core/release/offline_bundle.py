@@ -10,6 +10,7 @@ import polars as pl
 
 from ml_assets.core.lineage.facts import ReleaseFacts
 from ml_assets.core.lineage.handles import Handle
+from ml_assets.core.metrics.score_columns import aligned
 from ml_assets.core.model.scoring import load_model, score_frame
 from ml_assets.core.release.feature_database import SQL_TYPES, FeatureSqlRefused, as_feature, connect, only_select
 from ml_assets.errors import MlAssetsError
@@ -26,10 +27,16 @@ class NotComputable(MlAssetsError):
 
 
 def own_scores(release: Handle, requests: pl.DataFrame) -> "np.ndarray":
-    """Scores (n,) of the requests (n rows) by a release: its SQL, its lookups, its model. Raises NotComputable."""
+    """Scores (n,) or (n, its classes) of the requests (n rows) by a release: its SQL, its lookups, its model. Raises
+    NotComputable."""
     about = release.json("bundle.json")
     model = load_model(release.members["model.cbm"], task=about["task"])
     return score_frame(model, own_features(release, requests), about["features"])
+
+
+def scores_of_classes(release: Handle, requests: pl.DataFrame, classes: Sequence[str]) -> "np.ndarray":
+    """The same scores in the order of these classes, where a release may know others: (n, classes); (n,) without any."""
+    return aligned(own_scores(release, requests), own=release.json("bundle.json").get("classes", ()), wanted=classes)
 
 
 def own_features(release: Handle, requests: pl.DataFrame, *, is_cast: bool = True) -> pl.DataFrame:

@@ -17,7 +17,7 @@ def pictures(measured: Mapping[str, Any]) -> dict[str, dg.MarkdownMetadataValue]
 
     drawn = {name: thumbnail(name, measured["curves"][name]) for name in PICTURES if name in measured["curves"]}
     counts = measured["confusion"].get("candidate")
-    shown = {**drawn, "confusion_matrix": confusion(counts) if counts else None}
+    shown = {**drawn, "confusion_matrix": confusion(counts, measured.get("classes", ())) if counts else None}
     return {name: dg.MetadataValue.md(text) for name, text in shown.items() if text}
 
 
@@ -28,6 +28,11 @@ def plots(snapshots: Snapshots, manifest: Manifest) -> dg.MarkdownMetadataValue:
     names = sorted(n for n in snapshots.open(manifest.snapshot).members if n.startswith("plots/"))
     images = [as_markdown(snapshots.read(manifest.snapshot, n), name=n[6:-4].replace("_", " ")) for n in names]
     return dg.MetadataValue.md("\n".join(images))
+
+
+def link(text: str, address: str) -> dg.MarkdownMetadataValue:
+    """A link with a text of its own: Dagster cuts off a long address that stands for itself."""
+    return dg.MetadataValue.md(f"[{text}]({address})")
 
 
 def small_table(header: list[str], rows: list[list[Any]]) -> dg.MarkdownMetadataValue:

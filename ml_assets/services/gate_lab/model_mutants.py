@@ -26,8 +26,9 @@ def shuffled_labels(on: Subject) -> Mutation:
 
 def constant_scores(on: Subject) -> Mutation:
     """The mean label as the score of every row."""
-    usual = float(on.trained[on.product.features.label].cast(pl.Float64).to_numpy().mean())
-    return on.judged("constant scores", f"{usual:.3f} for every row", m.constant(on.answering.size, usual))
+    labels = on.trained[on.product.features.label].cast(pl.Float64).to_numpy()
+    scores = m.constant(labels, on.answering)
+    return on.judged("constant scores", f"{m.in_words(scores)} for every row", scores)
 
 
 def inverted_scores(on: Subject) -> Mutation:

@@ -13,10 +13,12 @@ from ml_assets.core.gate_lab.diagnoses import SAME, margin
 from ml_assets.core.gates.panel import Panel
 from ml_assets.core.gates.verdict import Verdict
 from ml_assets.core.metrics.arrays import Floats
+from ml_assets.core.metrics.registry import METRICS
 from ml_assets.services.gate_lab.model_mutants import SEED
 from ml_assets.services.gate_lab.past_walk import Step, by_unit
 from ml_assets.services.gate_lab.subject import Subject
 from ml_assets.spec.gates import ClaimSpec
+from ml_assets.spec.tasks import TASKS
 
 NOISE = 0.02
 NOISY = "A/A noise"
@@ -70,14 +72,14 @@ def _candidates(step: Step, lost: dict[str, list[str]]) -> Iterator[tuple[str, F
     subject = Subject(step.case, Path())
     fitted = subject.fitted(m.shuffled(before, label=product.features.label, seed=SEED))
     yield "shuffled labels", subject.scored(fitted)
-    yield "constant", m.constant(champion.size, float(before[product.features.label].cast(pl.Float64).to_numpy().mean()))
+    yield "constant", m.constant(before[product.features.label].cast(pl.Float64).to_numpy(), champion)
     yield "lost strong feature", _without_strong(step, lost)
     if allowed := [(c, margin(c)) for c in single(step) if margin(c) > 0]:
         claim, worst = allowed[0]
         codes = clustered(step)
         yield "worse by 1.5 margins", worse(step.panel, codes, claim, 1.5 * worst)[0]
     yield SAME, champion.copy()
-    rows = np.arange(champion.size)
+    rows = np.arange(len(champion))
     yield NOISY, m.shaken(champion, rows, random, size=NOISE, task=product.task)
 
 
@@ -86,8 +88,8 @@ def _without_strong(step: Step, ordered: dict[str, list[str]]) -> Floats:
     the order of the features of each champion."""
     assert step.champion is not None
     loaded, key = step.case.loaded(step.champion.model), step.champion.partition
-    greatest = step.panel.task == "binary"
-    metric = "roc_auc" if greatest else "rmse"
+    metric = TASKS[step.panel.task].harm
+    greatest = METRICS[metric].greater_is_better
     before = step.panel.metric(metric, "champion").value
 
     def harm(scores: Floats) -> float:
@@ -116,7 +118,7 @@ def worse(panel: Panel, codes: np.ndarray, claim: ClaimSpec, wanted: float, *, s
         change = replace(panel, scores={"candidate": scores}).metric(metric, "candidate").value - before
         return scores, -change if claim.form.sign == ">" else change
 
-    low, high = 0.0, 0.1 if panel.task == "binary" else 0.1 * float(np.std(panel.y))
+    low, high = 0.0, 0.1 if TASKS[panel.task].is_classifier else 0.1 * float(np.std(panel.y))
     for _ in range(TRIALS):
         if at(high)[1] >= wanted:
             break

@@ -121,11 +121,15 @@ class Case:
     @cached_property
     def scores(self) -> "Mapping[str, np.ndarray]":
         """The stored scores by role; those of the simple baseline as its declaration has them."""
+        from ml_assets.core.metrics.score_columns import has, of_columns
+
         kept = self.lineage.snapshots.frame(self.evaluation.snapshot, "scores.parquet")
         key = list(self.product.features.key)
         if not kept.select(key).equals(self.frame.select(key)):
             raise NothingStored(f"{self.evaluation.asset} {self.partition}: its scores are of other rows than its features")
-        scores = {role: kept[role].to_numpy() for role in ("candidate", "champion", "anchor") if role in kept.columns}
+        classes = self.product.features.class_names
+        roles = [role for role in ("candidate", "champion", "anchor") if has(kept, role, classes)]
+        scores = {role: of_columns(kept, role, classes) for role in roles}
         return scores | self.simple
 
     @cached_property

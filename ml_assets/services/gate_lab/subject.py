@@ -12,12 +12,13 @@ import polars as pl
 from ml_assets.core.gate_lab.mutants import Catch, Mutation, catches
 from ml_assets.core.gates.verdict import Verdict
 from ml_assets.core.metrics.arrays import Floats, Ints
-from ml_assets.core.metrics.registry import METRICS
+from ml_assets.core.metrics.registry import METRICS, of_task
 from ml_assets.core.model.features import model_columns
 from ml_assets.core.model.scoring import load_model, score_frame
 from ml_assets.core.model.training import Fitted, fit
 from ml_assets.errors import MlAssetsError
 from ml_assets.services.gate_lab.stored_comparisons import Case, Loaded
+from ml_assets.spec.tasks import TASKS
 
 if TYPE_CHECKING:
     from ml_assets.spec.product import Product
@@ -78,11 +79,11 @@ class Subject:
     @property
     def metric(self) -> str:
         """The metric that harm is measured in."""
-        return "roc_auc" if self.product.task == "binary" else "rmse"
+        return TASKS[self.product.task].harm
 
     def harm(self, scores: Floats) -> float:
         """By how much these scores are worse than those of what answers."""
-        metric = METRICS[self.metric]
+        metric = of_task(self.product.task)[self.metric]
         y = self.case.frame[self.product.features.label].cast(pl.Float64).to_numpy()
         return metric.advantage(metric.value(y, self.answering, None), metric.value(y, scores, None))
 
@@ -96,13 +97,13 @@ class Subject:
             and claim.form.models & {"champion", "anchor"}
             and claim.form.measures[0].metric == self.metric
         ]
-        usual = np.full(self.answering.size, self.answering.mean())
+        usual = np.broadcast_to(self.answering.mean(axis=0), self.answering.shape)
         return 2 * max(margins) if margins else self.harm(usual) / 10
 
     def judged(self, mutant: str, about: str, candidate: Floats, *, is_soft: bool = False) -> Mutation:
         """The verdict of the gates on a candidate with these scores. A soft mutant may be as harmless as a margin allows."""
         known = [scores for role, scores in self.case.scores.items() if role != "baseline"]
-        if any(candidate.size == scores.size and np.array_equal(candidate, scores) for scores in known):
+        if any(candidate.shape == scores.shape and np.array_equal(candidate, scores) for scores in known):
             return Mutation(mutant=mutant, about=about, fate="no change", message="it scores every row as a stored model does")
         try:
             verdict = self.case.judge({"candidate": candidate, **self.baselines})
@@ -126,7 +127,7 @@ class Subject:
         return Mutation(mutant=mutant, about=about, fate="let through", message="ACCEPT", advice=advice or self._advice())
 
     def _advice(self) -> str:
-        metric, sign = self.metric, "> -" if self.product.task == "binary" else "< "
+        metric, sign = self.metric, "> -" if METRICS[self.metric].greater_is_better else "< "
         return (
             f"add `prove: {metric}(candidate) - {metric}(champion) {sign}MARGIN`, with a MARGIN that backtest finds no fault with"
         )

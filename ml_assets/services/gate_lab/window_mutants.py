@@ -19,7 +19,9 @@ def storm_day(on: Subject) -> Mutation:
     """The champion, upside down on the one unit that holds most of the rows."""
     codes = on.case.panel({"candidate": on.answering}).codes
     worst = codes == np.bincount(codes).argmax()
-    scores = np.where(worst, m.inverted(on.answering, task=on.product.task), on.answering)
+    scores = np.where(
+        worst if on.answering.ndim == 1 else worst[:, None], m.inverted(on.answering, task=on.product.task), on.answering
+    )
     about = f"the release that serves, upside down on one {on.product.gates.unit} ({on.harm(scores):.3f} {on.metric} worse)"
     return on.judged("one storm day", about, scores, is_soft=True)
 
@@ -37,12 +39,11 @@ def unlabelled_days(on: Subject) -> Mutation:
 
 def degenerate_first_release(on: Subject) -> Mutation:
     """The mean label for every row, where no release serves yet: only claims that compare with no release can stop it."""
-    usual = float(on.trained[on.product.features.label].cast(pl.Float64).to_numpy().mean())
-    verdict, control = (
-        on.case.judge({"candidate": scores, **on.case.simple}) for scores in (m.constant(on.answering.size, usual), on.answering)
-    )
+    labels = on.trained[on.product.features.label].cast(pl.Float64).to_numpy()
+    usual = m.constant(labels, on.answering)
+    verdict, control = (on.case.judge({"candidate": scores, **on.case.simple}) for scores in (usual, on.answering))
     advice = "add a floor: a claim about the candidate alone, such as `prove: roc_auc(candidate) > 0.6`"
-    about = f"{usual:.3f} for every row, as a first release"
+    about = f"{m.in_words(usual)} for every row, as a first release"
     return _mutation("degenerate first release", about, catches(verdict, control), advice)
 
 

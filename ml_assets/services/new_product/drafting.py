@@ -20,6 +20,7 @@ from ml_assets.core.draft.profile_page import page
 from ml_assets.core.draft.request import DraftRefused, DraftRequest
 from ml_assets.core.duckdb_session import connect
 from ml_assets.core.lineage.partitions import partitions_of
+from ml_assets.core.model.features import numeric_label
 from ml_assets.core.model.split import parts
 from ml_assets.services.new_product.sources import DraftSource
 from ml_assets.services.new_product.stored_history import StoredHistory, deliveries, request_of
@@ -155,7 +156,7 @@ def _features(draft: Draft, product: Product) -> tuple[pl.DataFrame, pl.DataFram
             frames[part] = connection.sql(plain(texts[f"{draft.relation(part)}.sql"])).pl()
             connection.register(draft.relation(part), frames[part].to_arrow())
     key, time, label = draft.roles.key.field, draft.roles.time, draft.roles.label.field
-    labels = frames["labels"].select(key, label).with_columns(_number(label, draft.roles.positive))
+    labels = numeric_label(frames["labels"].select(key, label), product)
     joined = frames["features"].join(labels, on=key, how="left", maintain_order="left")
     if time is None:
         fold = parts(joined, product).map_elements(lambda number: f"{number:04d}", return_dtype=pl.String)
@@ -163,10 +164,6 @@ def _features(draft: Draft, product: Product) -> tuple[pl.DataFrame, pl.DataFram
     codes = dict(zip(time.values.to_list(), draft.history.codes.to_list(), strict=True))
     partition = pl.col(time.field).replace_strict(codes, return_dtype=pl.String).alias("partition")
     return frames["requests"].sort(time.field, key), joined.with_columns(partition).sort(key)
-
-
-def _number(label: str, positive: str | None) -> pl.Expr:
-    return (pl.col(label).cast(pl.String) == positive).cast(pl.Int64) if positive is not None else pl.col(label)
 
 
 def _typed(draft: Draft, product: Product) -> pl.DataFrame:

@@ -26,7 +26,8 @@ def summary(written: WrittenProduct) -> str:
 def _rows(written: WrittenProduct) -> Iterator[tuple[str, str]]:
     draft, plan, roles = written.draft, written.plan, written.draft.roles
     positive = f", {roles.positive!r} is the yes" if roles.positive else ""
-    yield "task", f"{roles.task}, label {roles.label.name}{positive}"
+    classes = f", {len(roles.classes)} classes: {', '.join(map(str, roles.classes))}" if roles.classes else ""
+    yield "task", f"{roles.task}, label {roles.label.name}{positive}{classes}"
     keys, folds = draft.history.keys, len(written.plan.windows.keys) - 1
     if roles.time is None:
         kept = f"{folds} folds" if folds > 1 else "one fold"
@@ -55,5 +56,8 @@ def _to_look_at(written: WrittenProduct) -> Iterator[str]:
         yield f"{strength}; if it is not known before: --after {shlex.quote(suspect.column)}"
     for name, reason in roles.unused.items():
         yield f"{name} is not a feature: {reason}"
+    if roles.classes and roles.label.is_number and not draft.request.task:
+        name, count = roles.label.name, len(roles.classes)
+        yield f"{name} has {count} whole numbers, and is taken for {count} classes; if it is an amount: --task regression"
     yield from draft.notes
     yield from written.plan.notes

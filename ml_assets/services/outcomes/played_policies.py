@@ -155,9 +155,9 @@ def _measured(product: Product, frame: pl.DataFrame, scores: "Floats") -> tuple[
     """The monitored metric, signed so that greater is better, and what all rows are worth together; NaN without a worth."""
     threshold = product.decision.threshold if product.decision else None
     y, value = frame[product.features.label].cast(pl.Float64).to_numpy(), product.monitoring.value
-    metric = metric_at(product.monitoring.metric, threshold, value)
+    metric = metric_at(product.monitoring.metric, threshold, value, task=product.task)
     measured = metric.value(y, scores, None)
-    total = metric_at("value", threshold, value).value(y, scores, None) * y.size if value else float("nan")
+    total = metric_at("value", threshold, value, task=product.task).value(y, scores, None) * y.size if value else float("nan")
     return metric.advantage(measured, 0.0), total
 
 

@@ -22,6 +22,8 @@ def findings(product: Product, partition: str, facts: RealisedFacts, now: dateti
 
 def _is_enough(product: Product, line: LineFacts) -> bool:
     least = product.gates.minimum
+    if product.task == "multiclass":  # lines don't count the rows of each class
+        return line.known >= least.per_class * len(product.features.classes)
     if product.task != "binary":
         return line.known >= 2
     positives = line.positives or 0

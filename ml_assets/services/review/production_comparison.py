@@ -8,7 +8,7 @@ from ml_assets.core.changes.walk_protocol import SCORE, Gates, Production
 from ml_assets.core.evaluation.seen_data import OtherSplit, tested_names, trained_names
 from ml_assets.core.lineage.facts import ReleaseFacts
 from ml_assets.core.lineage.reads import labelled_stage
-from ml_assets.core.release.offline_bundle import NotComputable, own_scores
+from ml_assets.core.release.offline_bundle import NotComputable, scores_of_classes
 from ml_assets.services.review.walk import Walker
 
 
@@ -33,7 +33,8 @@ def against_production(walker: Walker, base: SideRows, head: SideRows, gates: Ga
     tested = [walker.handle(walker.snapshot(stage, key)) for window in windows for key in window.tested]
     requests = pl.concat([handle.frame("requests.parquet") for handle in tested], how="vertical_relaxed")
     try:
-        scores = own_scores(walker.handle(release), rows.select(key).join(requests, on=key, how="left", maintain_order="left"))
+        asked = rows.select(key).join(requests, on=key, how="left", maintain_order="left")
+        scores = scores_of_classes(walker.handle(release), asked, walker.product.features.class_names)
     except NotComputable as error:
         return msgspec.structs.replace(named, note=str(error))
     simple = None if base.baseline is None else base.baseline.filter(is_unseen)

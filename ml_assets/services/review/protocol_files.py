@@ -1,6 +1,6 @@
 """The files of the protocol (core.changes.walk_protocol). What another process wrote is checked before it is used."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import TypeVar
@@ -30,7 +30,7 @@ def write_walk(folder: Path, side: SideRows) -> None:
 def read_walk(folder: Path) -> SideRows:
     """Read the result of one side's walk. Raises NotComparable for files that are not those of the protocol."""
     walked = read_record(folder / WALKED, Walked)
-    scores = _table(folder / SCORES, {WINDOW: pl.String, SCORE: pl.Float64})
+    scores = _table(folder / SCORES, {WINDOW: pl.String, SCORE: pl.Float64}, may_be_array=(SCORE,))
     rows = _table(folder / ROWS, {})
     return SideRows(walked, rows, scores[WINDOW], scores[SCORE], scores[BASELINE] if BASELINE in scores.columns else None)
 
@@ -63,13 +63,19 @@ def read_record(file: Path, record: type[Record]) -> Record:
     return content
 
 
-def _table(file: Path, types: Mapping[str, pl.DataType | type[pl.DataType]]) -> pl.DataFrame:
+def _table(
+    file: Path, types: Mapping[str, pl.DataType | type[pl.DataType]], *, may_be_array: Collection[str] = ()
+) -> pl.DataFrame:
+    """A table with columns of these types. Scores of several classes are an array a row."""
     try:
         frame = pl.read_parquet(BytesIO(_bytes(file)))
     except (pl.exceptions.PolarsError, OSError) as error:
         raise NotComparable(f"{file.name}: is not a table: {str(error).splitlines()[0]}") from None
     for name, type_ in types.items():
-        if frame.schema.get(name) != type_ or frame[name].null_count():
+        own = frame.schema.get(name)
+        if name in may_be_array and isinstance(own, pl.Array):
+            own = frame.select(pl.col(name).arr.first()).schema[name]
+        if own != type_ or frame[name].null_count():
             raise NotComparable(f"{file.name}: {name} is not {type_} without gaps")
     return frame
 

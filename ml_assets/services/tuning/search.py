@@ -15,7 +15,7 @@ from ml_assets.core.evaluation.snapshot import measured
 from ml_assets.core.lineage.stages import closure
 from ml_assets.core.metrics.intervals import Estimate
 from ml_assets.core.metrics.metric import Metric
-from ml_assets.core.metrics.registry import METRICS
+from ml_assets.core.metrics.registry import of_task
 from ml_assets.core.model.training import TrainingRefused
 from ml_assets.core.tuning.declaration_patch import unified, with_parameters
 from ml_assets.core.tuning.parameters import assignments, at_edge, in_words, rounded
@@ -24,6 +24,7 @@ from ml_assets.services.tuning.windows import Window, Windows
 from ml_assets.spec.key_assignments import with_values
 from ml_assets.spec.product import Product
 from ml_assets.spec.product_files import SPEC_FILE
+from ml_assets.spec.tasks import TASKS
 from ml_assets.spec.tuning import SearchSpec
 from resources.git_trees import GitRefused, Repository
 from resources.lineage import Lineage
@@ -32,7 +33,6 @@ from resources.stopwatch import Stopwatch
 if TYPE_CHECKING:
     from optuna import Study, Trial
 
-FALLBACK = {"binary": "log_loss", "regression": "rmse"}
 """The metric that is searched by where the product's first one needs more than a score: a decision, or what it is worth."""
 WARM_UP = 5
 """Trials before one is cut short for being worse than half of the others so far."""
@@ -104,9 +104,10 @@ class Search:
 
     def __post_init__(self) -> None:
         """Choose the metric."""
-        metric = METRICS.get(self.product.gates.metric)
+        metrics = of_task(self.product.task)
+        metric = metrics.get(self.product.gates.metric)
         is_usable = metric is not None and metric.influence is not None and metric.best in ("greatest", "least")
-        self.metric = metric if metric and is_usable else METRICS[FALLBACK[self.product.task]]
+        self.metric = metric if metric and is_usable else metrics[TASKS[self.product.task].tuned]
 
     def run(self) -> Tuned:
         """Search, compare, and give the result. Raises TooFewWindows, InputStale, NothingTried, and ProductError where the space

@@ -55,7 +55,7 @@ class Batcher:
         self._loop = asyncio.get_running_loop()
 
     async def score(self, bundle: Bundle, rows: Rows) -> "NDArray[np.float64]":
-        """Return float64 scores of shape (rows,) by `bundle`. Raises Overloaded at once when too many rows wait."""
+        """Return float64 scores by `bundle`, (rows,) or (rows, classes). Raises Overloaded at once when too many rows wait."""
         if self.waiting_rows + len(rows) > self._most_waiting_rows:
             raise Overloaded(f"{self.waiting_rows} rows wait already")
         job = _Job(bundle, rows, self._loop.create_future())

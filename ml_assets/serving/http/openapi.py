@@ -4,16 +4,11 @@ from typing import Any
 
 import msgspec
 
-from ml_assets.serving.release.bundle import Bundle
+from ml_assets.serving.release.bundle import Card
 from ml_assets.serving.requests.field import MOST_SHOWN, SHOWN, Field
+from ml_assets.serving.requests.parser import RequestDecoder
 
-_SCORES: dict[str, dict[str, Any]] = {
-    "binary": {
-        "probability": {"type": "number", "minimum": 0, "maximum": 1},
-        "decision": {"type": ["boolean", "null"]},
-    },
-    "regression": {"value": {"type": "number"}},
-}
+_PROBABILITY = {"type": "number", "minimum": 0, "maximum": 1}
 
 ROUTES = {
     "/": ("get", "This endpoint for a person: what serves, and an example request to try"),
@@ -29,22 +24,20 @@ ROUTES = {
 """Method and a sentence by path, of all but /predict and the document itself."""
 
 
-def document(bundle: Bundle) -> dict[str, Any]:
-    """Return the OpenAPI 3.1 document of the release that serves."""
-    (request,), components = msgspec.json.schema_components(
-        [bundle.requests.row_type], ref_template="#/components/schemas/{name}"
-    )
+def document(requests: RequestDecoder, card: Card) -> dict[str, Any]:
+    """Return the OpenAPI 3.1 document of a release: its card, and the requests that it takes."""
+    (request,), components = msgspec.json.schema_components([requests.row_type], ref_template="#/components/schemas/{name}")
     row = components["Request"]
-    for field in bundle.requests.fields:
+    for field in requests.fields:
         row["properties"][field.name] = _described(field, row["properties"][field.name])
-    if rules := bundle.requests.rules:
+    if rules := requests.rules:
         row["description"] = "Each row keeps: " + "; ".join(f"{rule.text} ({rule.name})" for rule in rules)
-    schemas = {"Request": row, "Refusal": _refusal(), "Answer": _answer(bundle)}
-    many = {"type": "array", "items": request, "minItems": 1, "maxItems": bundle.requests.limits.rows}
+    schemas = {"Request": row, "Refusal": _refusal(), "Answer": _answer(card)}
+    many = {"type": "array", "items": request, "minItems": 1, "maxItems": requests.limits.rows}
     rows = {"type": "object", "properties": {"rows": many}, "required": ["rows"], "additionalProperties": False}
     return {
         "openapi": "3.1.0",
-        "info": {"title": bundle.card.product, "version": bundle.release},
+        "info": {"title": card.product, "version": card.release},
         "paths": {"/predict": {"post": _predict({"oneOf": [request, rows]})}, **_plain_paths()},
         "components": {"schemas": schemas, "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}},
         "security": [{}, {"key": []}],
@@ -80,11 +73,21 @@ def _plain_paths() -> dict[str, Any]:
     return {path: {verb: {"summary": text, "responses": {"200": {"description": text}}}} for path, (verb, text) in ROUTES.items()}
 
 
-def _answer(bundle: Bundle) -> dict[str, Any]:
-    score = {"id": {"type": "string", "format": "uuid"}, **_SCORES[bundle.card.task]}
+def _answer(card: Card) -> dict[str, Any]:
+    score = {"id": {"type": "string", "format": "uuid"}, **_scores(card)}
     prediction = {"type": "object", "properties": score, "required": list(score)}
     properties = {"release": {"type": "string"}, "predictions": {"type": "array", "items": prediction}}
     return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _scores(card: Card) -> dict[str, Any]:
+    """The fields of a prediction by the release's task."""
+    if classes := list(card.classes):
+        probabilities = {"type": "object", "properties": dict.fromkeys(classes, _PROBABILITY), "required": classes}
+        return {"class": {"type": "string", "enum": classes}, "probabilities": probabilities}
+    if card.task == "binary":
+        return {"probability": _PROBABILITY, "decision": {"type": ["boolean", "null"]}}
+    return {"value": {"type": "number"}}
 
 
 def _refusal() -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
@@ -26,6 +26,14 @@ class BinaryPrediction(msgspec.Struct, frozen=True, gc=False):
     decision: bool | None
 
 
+class ClassPrediction(msgspec.Struct, frozen=True, gc=False, rename={"likeliest": "class"}):
+    """One row's most probable class, and the probability of each class by its name."""
+
+    id: str
+    likeliest: str
+    probabilities: dict[str, float]
+
+
 class Prediction(msgspec.Struct, frozen=True, gc=False):
     """One row's value."""
 
@@ -37,7 +45,10 @@ class Answer(msgspec.Struct, frozen=True):
     """The release that served, and its predictions in the order of the rows."""
 
     release: str
-    predictions: list[BinaryPrediction] | list[Prediction]
+    predictions: "Rows"
+
+
+Rows: TypeAlias = list[BinaryPrediction] | list[ClassPrediction] | list[Prediction]
 
 
 def answer_of(
@@ -55,11 +66,17 @@ def answer_of(
         requests=requests,
         scores=scores,
         threshold=bundle.card.threshold,
+        classes=bundle.card.classes,
     )
     return Answer(bundle.release, _rows_of_answer(bundle, ids, scores.tolist())), predictions
 
 
-def _rows_of_answer(bundle: Bundle, ids: list[str], scores: list[float]) -> list[BinaryPrediction] | list[Prediction]:
+def _rows_of_answer(bundle: Bundle, ids: list[str], scores: list[Any]) -> Rows:
+    if classes := bundle.card.classes:
+        return [
+            ClassPrediction(id, classes[row.index(max(row))], dict(zip(classes, row, strict=True)))
+            for id, row in zip(ids, scores, strict=True)
+        ]
     if bundle.card.task == "binary":
         return list(map(BinaryPrediction, ids, scores, bundle.decide(scores)))
     return list(map(Prediction, ids, scores))

@@ -16,6 +16,42 @@ from ml_assets.serving.release.observed_counts import ObservedCounts
 BUCKETS = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 Labels = Mapping[str, str]
 STAGES = ("parse", "features", "model", "encode")
+COUNTERS: Mapping[str, str] = {
+    "requests": "Requests answered, by path and status",
+    "refusals": "Requests refused, by reason",
+    "rows": "Rows scored",
+    "swaps": "Releases that took the place of another one",
+    "refused_swaps": "Releases that were asked for and refused; the one before went on serving",
+    "canary_rows": "Rows that the canary answered",
+    "canary_failed_rows": "Rows that the canary refused or could not score; the champion answered them",
+    "shadow_rows_scored": "Rows that the shadow scored",
+    "shadow_rows_dropped": "Rows that did not fit the shadow's queue",
+    "shadow_rows_failed": "Rows that the shadow refused or could not score",
+    "shadow_predictions_not_logged": "Scores of the shadow that its log lost",
+    "batches": "Batches scored",
+    "predictions_logged": "Predictions written to the log",
+    "predictions_not_logged": "Predictions that the log lost: the disk refused them, or too many waited",
+    "prediction_log_compactions_failed": "Hours of the prediction log that could not be compacted",
+    "rows_left_to_duckdb": "Rows outside of the range in which compiled features are exact",
+    "unknown_categories": "Values of a feature that are not among the 20 most frequent of training",
+}
+GAUGES: Mapping[str, str] = {
+    "waiting_rows": "Rows that wait to be scored",
+    "features_compiled": "1 where the release's features are computed by the compiled path",
+    "model_compiled": "1 where the release's model is scored by the compiled path",
+    "serves_instead_of_pointer": "1 where the release that the pointer names is damaged and an earlier one serves",
+    "load_seconds": "Time that loading the release took",
+    "release_info": "Always 1; the label names the release that serves",
+    "score_psi": "Population stability index of these scores against the profile",
+    "worker_up": "1 for a worker that answers, 0 for one that is starting",
+}
+HISTOGRAMS: Mapping[str, str] = {
+    "predict_seconds": "Time of one request to /predict, from its first byte to the answer",
+    "stage_seconds": "Time of a stage: parse and encode of each request, features and model of each batch",
+    "score": "Scores since the release was loaded, in the bins of its reference profile",
+}
+HELP: Mapping[str, str] = {**COUNTERS, **GAUGES, **HISTOGRAMS}
+"""A sentence by metric, without the prefix ml_assets_ and the ending _total of a counter."""
 
 
 @dataclass
@@ -71,7 +107,11 @@ class Metrics:
 def observed_families(observed: ObservedCounts, *, product: str, release: str) -> Iterator[Metric]:
     """Return the scores of the release that serves, to compare with its profile."""
     labels = {"product": product, "release": release}
-    yield _histogram("score", [(labels, observed.edges, observed.scores, None)])
+    if observed.classes:
+        by_class = zip(observed.classes, observed.scores, strict=True)
+        yield _family("counter", "decisions", [({**labels, "class": name}, count) for name, count in by_class])
+    else:
+        yield _histogram("score", [(labels, observed.edges, observed.scores, None)])
     yield _family("counter", "unknown_categories", [({**labels, "feature": name}, n) for name, n in observed.unknown.items()])
     if (psi := observed.psi) is not None:
         yield _family("gauge", "score_psi", [(labels, psi)])
@@ -107,7 +147,7 @@ def joined(texts: Mapping[int, str | None]) -> str:
 
 
 def _family(kind: str, name: str, samples: Iterable[tuple[Labels, float]]) -> Metric:
-    family = Metric(f"ml_assets_{name}", name.replace("_", " ").capitalize(), kind)
+    family = Metric(f"ml_assets_{name}", HELP.get(name, name.replace("_", " ").capitalize()), kind)
     for labels, value in samples:
         family.add_sample(family.name + ("_total" if kind == "counter" else ""), dict(labels), value)
     return family

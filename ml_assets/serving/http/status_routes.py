@@ -40,7 +40,8 @@ def status_routes(state: State) -> dict[str, tuple[str, Callable[[Request], Awai
         return as_json(version(state))
 
     async def openapi(request: Request) -> Reply:
-        return as_json(document(state.serving().bundle))
+        bundle = state.serving().bundle
+        return as_json(document(bundle.requests, bundle.card))
 
     async def metrics(request: Request) -> Reply:
         text = metrics_text(state)

@@ -22,7 +22,8 @@ def batch_predictions(
     scores: "np.ndarray",
     source: str,
 ) -> bytes:
-    """Write the float64 scores (n,) that a bundle gave to n requests as Parquet; `about` is its bundle.json, `digest` its digest.
+    """Write the float64 scores (n,), or (n, its classes), that a bundle gave to n requests as Parquet; `about` is its
+    bundle.json, `digest` its digest.
 
     The bytes don't depend on when it is written: an id is made of the bundle, the `source` of the rows and the row's number, and
     `at` is the request's own time; null where a question has none.
@@ -38,5 +39,6 @@ def batch_predictions(
         requests=requests.select(fields).to_dicts(),
         scores=scores,
         threshold=about["threshold"],
+        classes=tuple(about.get("classes", ())),
     )
     return parquet(table([predictions]))

@@ -84,4 +84,4 @@ def _log(by_hour: Sequence[Sequence[Path]]) -> str:
     queries = ["FROM nothing"]
     queries += [f"FROM {parquet(alone)}"] if alone else []
     queries += [f"SELECT DISTINCT ON (id) * FROM {parquet(several)}"] if several else []
-    return " UNION ALL ".join(queries)
+    return " UNION ALL BY NAME ".join(queries)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
+from ml_assets.core.metrics.score_columns import likeliest, names
 from ml_assets.serving.log.prediction_id import ID_LENGTH
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 GROUP_ROWS = 32_768
 """Rows that a search for one id reads or skips together."""
 _WRAPPED = b'{"rows":'
+SCORE, CLASS = "score", "class"
 REPEATED = ("product", "environment", "release", "bundle")
 """Columns with few values, mostly one in a whole batch, which then costs nothing."""
 
@@ -45,7 +47,8 @@ class Predictions(msgspec.Struct, frozen=True, gc=False):
     `bundle` is the digest of the release's bundle, `at` when the request was read, in UTC: one moment for all rows, or one for
     each, which is None in batches of a product whose questions have no time.
     `ids` are one text, an id after the other. The decision is whether a score reaches the `threshold`; there is none where
-    either is missing. Raises ValueError for values that differ in number.
+    either is missing. Scores are (rows,) or, of a release with `classes`, (rows, classes). Raises ValueError for values that
+    differ in number.
     """
 
     product: str
@@ -57,6 +60,7 @@ class Predictions(msgspec.Struct, frozen=True, gc=False):
     requests: Sequence[msgspec.Struct | dict[str, Any]] | Sent
     scores: "NDArray[np.float64]"
     threshold: float | None
+    classes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Raise ValueError unless ids, moments, requests and scores have one value for each row."""
@@ -84,14 +88,16 @@ class Predictions(msgspec.Struct, frozen=True, gc=False):
 
 
 @cache
-def schema(*, is_timed: bool = True) -> "pa.Schema":
-    """Return the columns of the record; `is_timed`: whether each row has a moment."""
+def schema(*, is_timed: bool = True, classes: tuple[str, ...] = ()) -> "pa.Schema":
+    """Return the columns of the record; `is_timed`: whether each row has a moment. With `classes`, the most probable one, whose
+    probability is the score, and a column for the probability of each: null in rows of a release that doesn't know it."""
     import pyarrow as pa
 
     text = pa.string()
     kinds = {"id": text, "at": pa.timestamp("us"), **dict.fromkeys(REPEATED, text), "request": text}
-    kinds |= {"score": pa.float64(), "decision": pa.bool_()}
-    may_be_null = {"decision"} if is_timed else {"decision", "at"}
+    of_classes = {CLASS: text, **dict.fromkeys(names(SCORE, classes), pa.float64())} if classes else {}
+    kinds |= {SCORE: pa.float64(), "decision": pa.bool_(), **of_classes}
+    may_be_null = {"decision", *of_classes, *(() if is_timed else ("at",))}
     return pa.schema([pa.field(name, kind, nullable=name in may_be_null) for name, kind in kinds.items()])
 
 
@@ -99,16 +105,42 @@ def table(batches: Sequence[Predictions]) -> "pa.Table":
     """Return the predictions as columns, in order. Raises ValueError for what Arrow can't hold."""
     import pyarrow as pa
 
-    kinds = schema(is_timed=all(None not in batch.at for batch in batches))
+    classes = tuple(dict.fromkeys(name for batch in batches for name in batch.classes))
+    kinds = schema(is_timed=all(None not in batch.at for batch in batches), classes=classes)
     columns = {"id": _ids(batches), "at": _moments(batches), "request": _requests(batches)}
-    scores = np.concatenate([batch.scores for batch in batches])
-    columns |= {"score": pa.array(scores), "decision": _decisions(batches, scores)}
+    scores = np.concatenate([batch.scores.max(axis=1) if batch.classes else batch.scores for batch in batches])
+    columns |= {SCORE: pa.array(scores), "decision": _decisions(batches, scores)}
+    columns |= _of_classes(batches, classes) if classes else {}
     repeated = set(map(attrgetter(*REPEATED), batches))
     if len(repeated) == 1:
         columns |= {name: pa.repeat(value, len(columns["id"])) for name, value in zip(REPEATED, repeated.pop(), strict=True)}
     else:
         columns |= {name: pa.array([getattr(batch, name) for batch in batches for _ in range(len(batch))]) for name in REPEATED}
     return pa.Table.from_arrays([columns[name] for name in kinds.names], schema=kinds)
+
+
+def _of_classes(batches: Sequence[Predictions], classes: tuple[str, ...]) -> "dict[str, pa.Array]":
+    """The most probable class of each row, and the probability of each class; null where a release doesn't know it."""
+    import pyarrow as pa
+
+    chosen: list[str | None] = []
+    scores = np.full((sum(map(len, batches)), len(classes)), np.nan)
+    is_known = np.zeros(scores.shape, dtype=bool)
+    first = 0
+    for batch in batches:
+        rows = slice(first, first + len(batch))
+        first += len(batch)
+        if not batch.classes:
+            chosen += [None] * len(batch)
+            continue
+        own = [classes.index(name) for name in batch.classes]
+        scores[rows, own], is_known[rows, own] = batch.scores, True
+        has_failed = np.isnan(batch.scores.sum(axis=1)).tolist()
+        chosen += [
+            None if failed else batch.classes[k] for failed, k in zip(has_failed, likeliest(batch.scores).tolist(), strict=True)
+        ]
+    by_class = {name: pa.array(scores[:, k], mask=~is_known[:, k]) for k, name in enumerate(names(SCORE, classes))}
+    return {CLASS: pa.array(chosen, type=pa.string()), **by_class}
 
 
 def _ids(batches: Sequence[Predictions]) -> "pa.Array":
@@ -203,7 +235,7 @@ def parquet(predictions: "pa.Table") -> bytes:
     import pyarrow.parquet as pq
 
     sink = pa.BufferOutputStream()
-    searched = [name for name in schema().names if name != "request"]
+    searched = [name for name in predictions.schema.names if name != "request"]
     pq.write_table(
         predictions,
         sink,

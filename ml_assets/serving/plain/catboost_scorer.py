@@ -22,5 +22,5 @@ class CatBoostScorer:
     engine: Literal["catboost"] = "catboost"
 
     def scores(self, values: FeatureValues) -> "NDArray[np.float64]":
-        """Return float64 scores of shape (rows,): probabilities of the positive class, or values."""
+        """Return float64 scores: probabilities of the positive class or values, (rows,); of each class, (rows, classes)."""
         return score_rows(self.model, values.rows(self.features), self.features)

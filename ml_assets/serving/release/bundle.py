@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 
-from ml_assets.core.model.scoring import ScoringError, check_features, load_model
+from ml_assets.core.model.scoring import ScoringError, check_features, class_count, load_model
 from ml_assets.errors import MlAssetsError
 from ml_assets.serving.compiled import Engines, compile_engines
 from ml_assets.serving.plain.catboost_scorer import CatBoostScorer
@@ -18,6 +18,7 @@ from ml_assets.serving.release.bundle_files import BundleFiles, BundleRefused, l
 from ml_assets.serving.release.observed_counts import ObservedCounts
 from ml_assets.serving.requests.parser import NO_RULES, Limits, RequestDecoder
 from ml_assets.serving.requests.refusals import BadRequest
+from ml_assets.spec.tasks import Task
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,20 +31,21 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """bundle.json."""
 
     product: str
-    task: Literal["binary", "regression"]
+    task: Task
     release: str
     features: list[dict[str, str]]
     key: list[str]
     time: str
     requests_relation: str
     threshold: float | None = None
+    classes: tuple[str, ...] = ()
 
 
 class Golden(msgspec.Struct, frozen=True):
     """golden.json: requests and the scores that evaluation gave them."""
 
     requests: list[dict[str, Any]]
-    scores: list[float]
+    scores: list[float | list[float]]
 
 
 @dataclass(frozen=True)
@@ -60,13 +62,14 @@ class Bundle:
         """The release's name."""
         return self.card.release
 
-    def score(self, requests: Sequence[Mapping[str, Any]]) -> list[float]:
-        """Return the scores of request objects (the fields of request.json), in order. Raises BadRequest."""
-        scores: list[float] = self.score_structs(self.requests.convert(requests)).tolist()
+    def score(self, requests: Sequence[Mapping[str, Any]]) -> list[float | list[float]]:
+        """Return the scores of request objects (the fields of request.json), in order: of several classes a list of those of each
+        class. Raises BadRequest."""
+        scores: list[float | list[float]] = self.score_structs(self.requests.convert(requests)).tolist()
         return scores
 
     def score_structs(self, rows: Sequence[msgspec.Struct]) -> "NDArray[np.float64]":
-        """Return float64 scores of shape (rows,) of decoded requests."""
+        """Return float64 scores of decoded requests: (rows,) or, of several classes, (rows, classes)."""
         return self.score_features(self.features_of(rows))
 
     def features_of(self, rows: Sequence[msgspec.Struct]) -> FeatureValues:
@@ -74,7 +77,7 @@ class Bundle:
         return self.engines.features.compute(list(map(msgspec.structs.astuple, rows)))
 
     def score_features(self, values: FeatureValues) -> "NDArray[np.float64]":
-        """Return float64 scores of shape (rows,) of feature values. Raises ScoringError."""
+        """Return float64 scores of feature values: (rows,) or, of several classes, (rows, classes). Raises ScoringError."""
         scores = self.engines.scorer.scores(values)
         if not np.isfinite(scores).all():
             raise ScoringError(f"{self.release}: the model gave a score that is not finite")
@@ -121,7 +124,10 @@ def _assemble(members: Mapping[str, bytes], golden: Golden, limits: Limits | Non
     )
     features, scorer = DuckDbFeatures(query), CatBoostScorer(load_model(members["model.cbm"], card.task), card.features)
     check_features(scorer.model, card.features)
-    observed = ObservedCounts(msgspec.json.decode(members.get("profile.json", b"{}"), type=dict[str, Any]), card.features)
+    if (count := class_count(scorer.model)) != len(card.classes):
+        raise BundleRefused(f"model.cbm gives scores of {count} classes, and bundle.json names {len(card.classes)}")
+    profile = msgspec.json.decode(members.get("profile.json", b"{}"), type=dict[str, Any])
+    observed = ObservedCounts(profile, card.features, classes=card.classes)
     engines = Engines(features, scorer, why_not_features=SWITCHED_OFF, why_not_scorer=SWITCHED_OFF)
     if is_compiled:
         rows = [msgspec.structs.astuple(row) for row in decoder.convert(golden.requests)]
@@ -132,5 +138,5 @@ def _assemble(members: Mapping[str, bytes], golden: Golden, limits: Limits | Non
 def _smoke_test(bundle: Bundle, golden: Golden) -> None:
     scores = bundle.score(golden.requests)
     for number, (score, recorded) in enumerate(zip(scores, golden.scores, strict=True)):
-        if not abs(score - recorded) <= TOLERANCE:
+        if not np.shape(score) == np.shape(recorded) or not (np.abs(np.subtract(score, recorded)) <= TOLERANCE).all():
             raise BundleRefused(f"golden row {number} scores {score!r}, recorded is {recorded!r}: not the model evaluated")

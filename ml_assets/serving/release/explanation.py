@@ -25,12 +25,13 @@ class Share:
 @dataclass(frozen=True)
 class Explanation:
     """`raw_score` is `expected` (the training rows' mean) and all contributions together: log-odds of a binary score, or
-    the value. `score` is computed again, from the logged request."""
+    the value. `score` is computed again, from the logged request. Of several classes all of it is about the `likeliest` one."""
 
     score: float
     raw_score: float
     expected: float
     threshold: float | None
+    likeliest: str | None
     shares: tuple[Share, ...]
     """Those that add or take most first."""
 
@@ -40,19 +41,22 @@ def explain(bundle: Bundle, request: Mapping[str, Any]) -> Explanation:
     from catboost import Pool
 
     values = bundle.features_of(bundle.requests.convert([request]))
-    (score,), (row,) = bundle.score_features(values).tolist(), values.rows(bundle.card.features)
-    features = bundle.card.features
+    (score,), (row,) = bundle.score_features(values), values.rows(bundle.card.features)
+    features, classes = bundle.card.features, bundle.card.classes
+    number = int(score.argmax()) if classes else 0
     categories = [position for position, feature in enumerate(features) if feature["kind"] == "category"]
     pool = Pool(np.array([row], dtype=object), cat_features=categories)
     model = bundle.engines.scorer.model
-    raw = float(model.predict(pool, prediction_type="RawFormulaVal", thread_count=1)[0])
-    *contributions, expected = model.get_feature_importance(pool, type="ShapValues", thread_count=1)[0].tolist()
+    raw = float(np.atleast_1d(model.predict(pool, prediction_type="RawFormulaVal", thread_count=1)[0])[number])
+    values_of_row = np.atleast_2d(model.get_feature_importance(pool, type="ShapValues", thread_count=1)[0])
+    *contributions, expected = values_of_row[number].tolist()
     if not abs(math.fsum([expected, *contributions]) - raw) <= TOLERANCE:
         totals = f"{math.fsum([expected, *contributions])!r}, the raw score is {raw!r}"
         raise ScoringError(f"{bundle.release}: the expected value and the contributions add up to {totals}")
     named = zip(features, row, contributions, strict=True)
     shares = [Share(feature["name"], _or_none(value), share) for feature, value, share in named]
-    return Explanation(score, raw, expected, bundle.card.threshold, _largest_first(shares))
+    own, likeliest = float(np.max(score)), classes[number] if classes else None
+    return Explanation(own, raw, expected, bundle.card.threshold, likeliest, _largest_first(shares))
 
 
 def _or_none(value: Any) -> Any:

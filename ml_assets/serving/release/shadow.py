@@ -112,4 +112,6 @@ class ShadowScorer:
 
 def _scored(job: _Job, served: Predictions, scores: "NDArray[np.float64]") -> Predictions:
     scorer = {"release": job.scorer.release, "bundle": job.digest, "environment": ENVIRONMENT}
-    return msgspec.structs.replace(served, **scorer, scores=scores, threshold=job.scorer.card.threshold)
+    card = job.scorer.card
+    classes = card.classes if scores.ndim > 1 else ()  # a row that failed has a score of no class
+    return msgspec.structs.replace(served, **scorer, scores=scores, threshold=card.threshold, classes=classes)

@@ -1,0 +1,46 @@
+"""Rules about what goes with a task: decisions with a yes or no, classes with several, a value with what is worth something."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ml_assets.spec.gates import GateSpec, is_about_value, needs_threshold
+from ml_assets.spec.monitoring import MonitoringSpec
+from ml_assets.spec.sections import DecisionSpec, EndpointSpec, FeatureSpec
+from ml_assets.spec.tasks import classes_problem
+
+
+def task_problem(section: object, before: Mapping[str, Any]) -> str:
+    """The mistake in a section, given the task and those `before` it that could be read, by name; empty if there is none."""
+    task = before.get("task", "")
+    match section:
+        case FeatureSpec() if task:
+            return classes_problem(task, section.classes, section.positive)
+        case DecisionSpec() if task not in ("", "binary"):
+            return f"a {task} has no decision threshold; allowed only with task: binary"
+        case GateSpec() if before.get("decision") is None and task != "multiclass":
+            return _threshold_problem(section)
+        case MonitoringSpec():
+            return _value_problem(section, before)
+        case EndpointSpec() if task == "multiclass" and (section.shadow or section.canary):
+            trial = "shadow" if section.shadow else "canary"
+            return f"{trial}: trials compare one score a row, and a {task} product has one for each class; leave it out"
+    return ""
+
+
+def _threshold_problem(gates: GateSpec) -> str:
+    """The first claim about decisions, of which there are none; empty if there is no such claim."""
+    claims = [claim.name for claim in gates.claims if needs_threshold(claim.form)]
+    return f"claim '{claims[0]}' is about decisions, which need `decision: {{threshold: 0.5}}`" if claims else ""
+
+
+def _value_problem(monitoring: MonitoringSpec, before: Mapping[str, Any]) -> str:
+    """The mistake in what rows are worth; empty if there is none."""
+    value, gates = monitoring.value, before.get("gates")
+    if value is not None and value.error is None and before.get("decision") is None:
+        return "value: decisions are worth something, and there are none without `decision: {threshold: 0.5}`"
+    about_value = [f"claim '{claim.name}'" for claim in gates.claims if is_about_value(claim.form)] if gates else []
+    about_value += ["metric"] if monitoring.metric == "value" else []
+    if value is None and about_value:
+        worth = "error: -1" if before.get("task") == "regression" else "true_positive: 10, false_positive: -1"
+        return f"{about_value[0]} is about value; declare it: `value: {{{worth}}}`"
+    return ""

@@ -1,0 +1,84 @@
+"""A label of several classes on its way to a model: numbers of classes, what is refused, simple models, classes without a row."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from ml_assets.core.model.baseline import BaselineRefused, baseline_scores
+from ml_assets.core.model.features import FeaturesRefused, numeric_label
+from ml_assets.core.model.scoring import load_model, score_frame
+from ml_assets.core.model.training import fit, parameters
+from ml_assets.core.outcomes.realised import served_scores
+from ml_assets.spec.baselines import SimpleModelSpec
+from ml_assets.spec.product import Product
+from tests.support.gated import product as trains
+
+CLASSES = ("early", "on time", "late")
+LABEL = "is_late"
+
+
+def of_classes(folder: Path, *classes: str | int) -> Product:
+    """The product of trains with a label of these classes."""
+    product = trains(folder)
+    features = product.features.model_copy(update={"classes": classes or CLASSES})
+    return product.model_copy(update={"task": "multiclass", "features": features})
+
+
+def rows(count: int = 300, seed: int = 0) -> pl.DataFrame:
+    random = np.random.default_rng(seed)
+    distance = random.normal(0, 1, count)
+    number = np.digitize(distance + random.normal(0, 0.5, count), [-0.5, 0.8])
+    return pl.DataFrame({"distance": distance, "line": random.choice(["A", "B"], count), LABEL: number})
+
+
+def test_a_label_becomes_the_number_of_its_class_in_the_declared_order(tmp_path: Path) -> None:
+    labels = pl.DataFrame({LABEL: ["late", None, "early", "on time"]})
+    assert numeric_label(labels, of_classes(tmp_path))[LABEL].to_list() == [2, None, 0, 1]
+    numbers = pl.DataFrame({LABEL: [30.0, 10.0, None]})
+    assert numeric_label(numbers, of_classes(tmp_path / "numbers", 10, 20, 30))[LABEL].to_list() == [2, 0, None]
+
+
+def test_a_label_that_is_none_of_the_classes_is_named_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(
+        FeaturesRefused, match="the label 'is_late' is 'lost', which is none of the classes; allowed: early, on time"
+    ):
+        numeric_label(pl.DataFrame({LABEL: ["late", "lost"]}), of_classes(tmp_path))
+    with pytest.raises(FeaturesRefused, match=r"is '10\.5', which is none"):
+        numeric_label(pl.DataFrame({LABEL: [10.5, 20.0]}), of_classes(tmp_path / "numbers", 10, 20, 30))
+
+
+def test_a_class_without_a_training_row_has_a_score_close_to_0_and_is_named(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    product, frame = of_classes(tmp_path), rows()
+    assert parameters(product)["loss_function"] == "MultiClass"
+    fitted = fit(frame.filter(pl.col(LABEL) != 1), product=product, columns=["distance", "line"])
+    scores = score_frame(load_model(fitted.content, "multiclass"), frame, fitted.features)
+    assert fitted.untrained == ("on time",)
+    assert scores.shape == (frame.height, 3)
+    assert scores[:, 1].max() < 1e-6
+    assert "Found only" not in "".join(capfd.readouterr())
+    assert fit(frame, product=product, columns=["distance", "line"]).untrained == ()
+
+
+def test_a_simple_model_of_several_classes_has_their_shares_or_one_model_against_the_rest(tmp_path: Path) -> None:
+    product, trained, tested = of_classes(tmp_path), rows(), rows(seed=1)
+    shares = np.bincount(trained[LABEL].to_numpy()) / trained.height
+    prior = baseline_scores(SimpleModelSpec(prior=True), trained, tested, product=product)
+    assert prior == pytest.approx(np.tile(shares, (tested.height, 1)))
+    linear = baseline_scores(SimpleModelSpec(linear=("distance", "line")), trained, tested, product=product)
+    assert linear.sum(axis=1) == pytest.approx(1)
+    assert (linear.argmax(axis=1) == tested[LABEL].to_numpy()).mean() > (
+        prior.argmax(axis=1) == tested[LABEL].to_numpy()
+    ).mean() + 0.1
+    without = baseline_scores(SimpleModelSpec(linear=("distance",)), trained.filter(pl.col(LABEL) != 2), tested, product=product)
+    assert without[:, 2].max() == 0
+    with pytest.raises(BaselineRefused, match="one column is no probability of several classes; `linear:"):
+        baseline_scores(SimpleModelSpec(column="distance"), trained, tested, product=product)
+
+
+def test_served_scores_of_a_release_that_knew_fewer_classes_are_0_for_the_new_one() -> None:
+    served = pl.DataFrame({"score": [0.9, 0.6], "score: early": [0.9, 0.4], "score: late": [0.1, None]})
+    assert served_scores(served, CLASSES).tolist() == [[0.9, 0.0, 0.1], [0.4, 0.0, 0.0]]
