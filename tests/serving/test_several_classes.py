@@ -65,7 +65,9 @@ def test_an_answer_names_the_classes_and_the_most_probable_one_and_the_log_has_a
     about = {"as_of": "2013-01", "since": "2013-02-01T00:00:00", "by": "test", "reason": "a test"}
     serving = Serving(bundle, Pointer(release="r1", bundle="b" * 64, **about), loaded_seconds=0.0)
     answer, predictions = answer_of(serving, "production", at=1_700_000_000.0, requests=rows, scores=scores)
-    named = document(bundle)["components"]["schemas"]["Answer"]["properties"]["predictions"]["items"]["properties"]
+    named = document(bundle.requests, bundle.card)["components"]["schemas"]["Answer"]["properties"]["predictions"]["items"][
+        "properties"
+    ]
     assert named["class"]["enum"] == list(named["probabilities"]["properties"]) == CLASSES
     log(tmp_path, predictions)
     logged = read(tmp_path)
