@@ -59,8 +59,8 @@ class FeatureSpec(Section):
 
     @property
     def identity(self) -> tuple[str, ...]:
-        """The columns that the model does not see: key and time."""
-        return (*self.key, self.time) if self.time else self.key
+        """The columns that the model does not see: key and time, which may be a part of the key."""
+        return (*self.key, self.time) if self.time and self.time not in self.key else self.key
 
 
 class KeysSpec(Section):
