@@ -6,19 +6,25 @@ and nothing that lies with the version is executed.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ml_assets.core.model.scoring import ScoringError
 from ml_assets.serving.plain.feature_values import CATEGORY, FeatureValues
-from ml_assets.serving.release.bundle import Bundle, load
+from ml_assets.serving.release.bundle import Bundle, Card, load
 
-ANSWERS: Mapping[str, Mapping[str, str]] = {
-    "binary": {"probability": "double", "decision": "boolean"},
-    "regression": {"value": "double"},
-}
-"""The columns of what is returned, with MLflow's names of their types, by task: the fields of the endpoint's answer."""
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def answers_of(card: Card) -> dict[str, str]:
+    """The columns of what is returned, with MLflow's names of their types: the fields of the endpoint's answer."""
+    if card.classes:
+        return {"class": "string", **{f"probability_{name}": "double" for name in card.classes}}
+    if card.task == "binary":
+        return {"probability": "double", **({"decision": "boolean"} if card.threshold is not None else {})}
+    return {"value": "double"}
 
 
 class PyfuncModel:
@@ -40,10 +46,16 @@ class PyfuncModel:
                 f"{self.bundle.release} needs the features {', '.join(missing)}; there are {[*model_input.columns]}"
             )
         scores = self.bundle.score_features(values_of(model_input, features))
-        answer: dict[str, Any] = {next(iter(ANSWERS[self.bundle.card.task])): scores}
-        if self.bundle.card.task == "binary" and self.bundle.card.threshold is not None:
-            answer["decision"] = scores >= self.bundle.card.threshold
-        return type(model_input)(answer, index=model_input.index)
+        return type(model_input)(self._answer(scores), index=model_input.index)
+
+    def _answer(self, scores: "NDArray[np.float64]") -> dict[str, Any]:
+        """The columns of `answers_of`."""
+        card = self.bundle.card
+        if classes := card.classes:
+            likeliest = [classes[number] for number in scores.argmax(axis=1)]
+            return {"class": likeliest, **{f"probability_{name}": scores[:, number] for number, name in enumerate(classes)}}
+        decision = {} if card.threshold is None else {"decision": scores >= card.threshold}
+        return {next(iter(answers_of(card))): scores, **decision}
 
 
 def values_of(frame: Any, features: Sequence[Mapping[str, str]]) -> FeatureValues:
