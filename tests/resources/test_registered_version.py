@@ -11,7 +11,7 @@ import yaml
 
 from ml_assets.core.digests import digest_file
 from ml_assets.core.model.scoring import ScoringError
-from ml_assets.serving.release.bundle import Bundle, Card, load
+from ml_assets.serving.release.bundle import load
 from ml_assets.serving.release.pyfunc_model import PyfuncModel, answers_of
 from resources.tracking import registry
 from resources.tracking.mlflow_catalogue import Catalogue
@@ -81,15 +81,6 @@ def test_a_feature_that_lacks_is_named(folder: Path) -> None:
     features = offline_features(requests(3, seed=5)).select(NAMES).to_pandas()
     with pytest.raises(ScoringError, match=r"^r1 needs the features distance; there are \["):
         PyfuncModel(load(folder, is_compiled=False)).predict(features.drop(columns="distance"))
-
-
-def test_of_several_classes_the_likeliest_and_the_probability_of_each_are_given() -> None:
-    card = Card("irises", "multiclass", "r1", [], ["id"], "", "irises_requests", classes=["setosa", "virginica"])
-    model = PyfuncModel(Bundle(card, None, None, None))  # type: ignore[arg-type]
-    answer = model._answer(np.array([[0.25, 0.75], [0.5, 0.5]]))
-    assert list(answer) == list(answers_of(card)) == ["class", "probability_setosa", "probability_virginica"]
-    assert answer["class"] == ["virginica", "setosa"], "of two that are equal the first, as the endpoint says"
-    assert answer["probability_virginica"].tolist() == [0.75, 0.5]
 
 
 OURS = {"flavors": {FLAVOR: {"loader_module": LOADER, "data": BUNDLE, "python_version": "3.11.7"}}, "run_id": "r"}
