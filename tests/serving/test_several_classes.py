@@ -137,7 +137,7 @@ def test_a_model_that_mlflow_loads_has_a_column_for_each_class(bundle: Bundle) -
     values = bundle.features_of(bundle.requests.convert(payload(requests(30, seed=2))))
     names = [feature["name"] for feature in bundle.card.features]
     answered = PyfuncModel(bundle).predict(pd.DataFrame(values.rows(bundle.card.features), columns=names))
-    columns = [f"probability_{name}" for name in CLASSES]
+    columns = [f"probability: {name}" for name in CLASSES]
     assert [*answered.columns] == [*answers_of(bundle.card)] == ["class", *columns]
     assert np.array_equal(answered[columns].to_numpy(), bundle.score_features(values))
     assert answered["class"].tolist() == [CLASSES[number] for number in answered[columns].to_numpy().argmax(axis=1)]
