@@ -43,12 +43,12 @@ def side(product: Product, *, noise: float) -> SideRows:
 def test_head_is_judged_against_base_by_the_scores_of_every_class(tmp_path: Path) -> None:
     product = of_classes(tmp_path / "product")
     base, head = side(product, noise=0.5), side(product, noise=2.0)
-    read = []
+    read: list[SideRows] = []
     for name, rows in (("base", base), ("head", head)):
         write_walk(tmp_path / name, rows)
         read.append(read_walk(tmp_path / name))
         assert np.array_equal(read[-1].scores.to_numpy(), rows.scores.to_numpy())
-    outcome = judged(*read, product, Gates())
+    outcome = judged(read[0], read[1], product, Gates())
     assert outcome.verdict.decision == "REJECT"
     assert outcome.counts.scores_changed == outcome.counts.both == 400
     assert judged(read[0], read[0], product, Gates()).verdict.decision == "ACCEPT"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ml_assets.serving.http.openapi import document
-from ml_assets.serving.http.prediction_answer import answer_of
+from ml_assets.serving.http.prediction_answer import ClassPrediction, answer_of
 from ml_assets.serving.log import hour_files
 from ml_assets.serving.log.hour_files import compact
 from ml_assets.serving.log.prediction_id import prediction_ids
@@ -63,8 +63,8 @@ def test_an_answer_names_the_classes_and_the_most_probable_one_and_the_log_has_a
 ) -> None:
     rows = bundle.requests.convert(payload(requests(20, seed=3)))
     scores = bundle.score_structs(rows)
-    about = {"as_of": "2013-01", "since": "2013-02-01T00:00:00", "by": "test", "reason": "a test"}
-    serving = Serving(bundle, Pointer(release="r1", bundle="b" * 64, **about), loaded_seconds=0.0)
+    pointer = Pointer(release="r1", bundle="b" * 64, as_of="2013-01", since="2013-02-01T00:00:00", by="test", reason="a test")
+    serving = Serving(bundle, pointer, loaded_seconds=0.0)
     answer, predictions = answer_of(serving, "production", at=1_700_000_000.0, requests=rows, scores=scores)
     named = document(bundle.requests, bundle.card)["components"]["schemas"]["Answer"]["properties"]["predictions"]["items"][
         "properties"
@@ -73,12 +73,13 @@ def test_an_answer_names_the_classes_and_the_most_probable_one_and_the_log_has_a
     log(tmp_path, predictions)
     logged = read(tmp_path)
     for row, own in zip(answer.predictions, scores.tolist(), strict=True):
-        assert row.probabilities == dict(zip(CLASSES, own, strict=True))  # type: ignore[union-attr]
+        assert isinstance(row, ClassPrediction)
+        assert row.probabilities == dict(zip(CLASSES, own, strict=True))
         record = find(tmp_path, row.id)
         assert record is not None
         assert [record[f"score: {name}"] for name in CLASSES] == own
         assert (record["class"], record["score"]) == (CLASSES[int(np.argmax(own))], max(own))
-        assert record["class"] == row.likeliest  # type: ignore[union-attr]
+        assert record["class"] == row.likeliest
     assert logged.height == 20
 
 

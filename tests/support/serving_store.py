@@ -181,16 +181,17 @@ def train(folder: Path, *, name: str, seed: int, task: Task = "binary", sql: str
     rng = np.random.default_rng(seed)
     signal = table["late_rate"].fill_null(0.4).to_numpy() * 4 + table["hour"].to_numpy() / 12 + rng.normal(size=800)
     kind, label = (CatBoostClassifier, signal > np.median(signal)) if task == "binary" else (CatBoostRegressor, signal)
+    label = np.asarray(label, dtype=float)
     several = {}
     if task == "multiclass":
-        kind, label = CatBoostClassifier, np.digitize(signal, np.quantile(signal, [0.4, 0.8]))
+        kind, label = CatBoostClassifier, np.digitize(signal, np.quantile(signal, [0.4, 0.8])).astype(float)
         several = {"loss_function": "MultiClass", "classes_count": len(CLASSES)}
     fixed = {"thread_count": 1, "verbose": False, "allow_writing_files": False, "one_hot_max_size": 10}
     model = kind(iterations=5, depth=4, random_seed=seed, **fixed, **several)
     names = [feature["name"] for feature in FEATURES]
     pool_frame = table.select(names).with_columns(pl.col("hour", "is_holiday").cast(pl.Float64))
     categories = [feature["name"] for feature in FEATURES if feature["kind"] == "category"]
-    model.fit(Pool(pool_frame, label=np.asarray(label, dtype=float), cat_features=categories))
+    model.fit(Pool(pool_frame, label=label, cat_features=categories))
     model.save_model(str(folder / "model.cbm"))
     release = Release(name, "", task, (folder / "model.cbm").read_bytes(), sql)
     _write_members(folder, release)
