@@ -86,7 +86,7 @@ def refuse_another_store(path: Path, engine: Engine, blobs: Blobs, *, is_owner: 
             f"ML_ASSETS_LEDGER to the ledger of this store; `ml-assets ledger show` prints what belongs together"
         )
     if is_owner:
-        _bind(engine, blobs, expected or actual or secrets.token_hex(16))
+        bind_store(engine, blobs, expected or actual or secrets.token_hex(16))
     _remember(path, Belonging(known.ledger, known.ledger_url, place))
 
 
@@ -98,8 +98,9 @@ def _named(connection: Connection) -> list[str]:
     return [*connection.scalars(oldest), *connection.scalars(newest)]
 
 
-def _bind(engine: Engine, blobs: Blobs, id: str) -> None:
-    """Write the identity into the store, and into the ledger if that knows none; one that was lost in the store comes back."""
+def bind_store(engine: Engine, blobs: Blobs, id: str) -> None:
+    """Write the identity of a ledger's store into the store, and into the ledger if that knows none; a lost one comes
+    back."""
     with engine.begin() as connection:
         lock(connection)
         known = fact(connection, STORE)

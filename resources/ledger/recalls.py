@@ -13,7 +13,8 @@ from resources.ledger import tables as schema
 from resources.ledger.ledger import Entry, Ledger, entries_where
 from resources.ledger.records import read
 
-NEVER = 2**62
+NEVER = 2**31 - 1
+"""The entry of a recall that is not recorded yet comes after all others: the largest number of PostgreSQL's INTEGER."""
 
 
 class Recalled(MlAssetsError):

@@ -31,6 +31,20 @@ class ServedLogs:
                 remote.write(f"{root}/{FOLDER}/{name}", content)
         return name
 
+    def products(self, kind: str) -> list[str]:
+        """The products of which there is a log of this kind (`predictions`)."""
+        match self.blobs:
+            case LocalBlobs(root=root):
+                return sorted(path.name for path in (root / FOLDER / kind).glob("*"))
+            case RemoteBlobs(filesystem=filesystem, root=root):
+                filesystem.invalidate_cache()
+                folder = f"{root}/{FOLDER}/{kind}"
+                try:
+                    entries = self.blobs.place.ask("listed", folder, lambda: filesystem.ls(folder, detail=False))
+                except FileNotFoundError:
+                    return []
+                return sorted(entry.rstrip("/").rpartition("/")[2] for entry in entries)
+
     def names(self, log: str) -> Iterator[str]:
         """The names of all files of a log."""
         match self.blobs:

@@ -20,7 +20,7 @@ from ml_assets.services.ledger_database.grants import grants
 from ml_assets.services.ledger_database.move import MoveRefused, move
 from ml_assets.services.replicas.follower import LedgerAway
 from ml_assets.services.verify.home import Verified, verify
-from resources.ledger import replicas
+from resources.ledger import recalls, replicas
 from resources.ledger import tables as schema
 from resources.ledger.chain import tombstone
 from resources.ledger.database import LedgerMoved, LedgerRefused
@@ -276,6 +276,16 @@ def test_entries_chained_by_the_rule_of_before_verify_and_go_on(server: str, tmp
     assert _places(verify(own.settings)) == []
     for space in (old, own):
         space.ledger.close()
+
+
+def test_a_recall_is_planned_recorded_and_refuses_what_was_made_from_it(space: Workspace) -> None:
+    served = space.ledger.manifest(space.ledger.moves("trains", "production")[-1].body.manifest)
+    assert served
+    recall = recalls.of_release(served, reason="a bad day", by="ann")
+    assert recalls.descendants(space.ledger, recall) == [served]
+    assert recalls.record(space.ledger, recall)
+    with pytest.raises(recalls.Recalled, match="a bad day"):
+        recalls.refuse(space.ledger, [served])
 
 
 def test_a_role_that_may_only_read_and_report_serves_and_makes_no_table(url: str, space: Workspace, tmp_path: Path) -> None:

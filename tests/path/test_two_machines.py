@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -28,16 +28,19 @@ from ml_assets.serving.log.reader import read
 from ml_assets.spec.product import load
 from resources.dagster_resources import resources_of
 from resources.settings import settings
+from resources.store.blobs import LocalBlobs
+from resources.store.places import name_store, store_id
+from resources.store.remote_blobs import open_blobs
 from sensors import new_data
 from tests.support.command_line import Days
 from tests.support.homes.small_home import small_home
+from tests.support.object_store import object_store
 from tests.support.postgres import Postgres, new_database, postgres_server
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1500)]
 SECONDS = 5.0
-"""In which every server has to serve what was decided anywhere."""
+"""In which every server has to serve what was decided anywhere, on a machine that does nothing else."""
 COLD_SECONDS = 10.0
-MEASURED: dict[str, float] = {}
 
 
 @dataclass
@@ -75,6 +78,14 @@ class Machine:
         return str(client.release(self.url)["release"])
 
 
+def busy() -> float:
+    """How many times as long as alone anything takes on this machine now: others may use its cores too."""
+    started, cpu = time.monotonic(), time.process_time()
+    while time.process_time() - cpu < 0.1:
+        pass
+    return max(1.0, (time.monotonic() - started) / 0.1)
+
+
 @dataclass
 class World:
     days: Days
@@ -85,6 +96,7 @@ class World:
     def both_serve(self, what: str, *command: str, on: Machine) -> str:
         """Decide by a command on one machine; both servers serve that within SECONDS of its entry. Returns the release."""
         before = self.a.release()
+        before_busy = busy()
         seen: dict[str, float] = {}
         is_over = Event()
 
@@ -101,27 +113,49 @@ class World:
             space = on.space
             move = space.ledger.moves("flights", "production")[-1]
             space.ledger.close()
-            _until(lambda: move.body.release in seen, SECONDS)
+            _until(lambda: move.body.release in seen, 60)
         finally:
             is_over.set()
             watcher.join()
         assert move.body.release != before
-        MEASURED[what] = seen[move.body.release] - datetime.fromisoformat(move.at).timestamp()
-        assert MEASURED[what] < SECONDS
+        seconds = seen[move.body.release] - datetime.fromisoformat(move.at).timestamp()
+        factor = max(before_busy, busy())
+        sys.stderr.write(f"{seconds:6.1f} s  {what}, on a machine that takes {factor:.0f} times as long\n")
+        assert seconds < SECONDS * factor
         return move.body.release
 
 
+@contextmanager
+def shared_store(kind: str, folder: Path, cache: Path) -> Iterator[dict[str, str]]:
+    """The store in a folder that all mount, or its copy in a bucket, as settings."""
+    if kind == "folder":
+        yield {"ML_ASSETS_STORE": folder.as_uri()}
+        return
+    with object_store() as s3, pytest.MonkeyPatch.context() as patch:
+        for name, value in s3.environ.items():
+            patch.setenv(name, value)
+        s3.make_bucket("machines")
+        url = "s3://machines/store"
+        there, here = open_blobs(url, cache=cache), LocalBlobs(folder)
+        there.put_all([here.path(digest).read_bytes() for digest in here.digests()])
+        id = store_id(here)
+        assert id
+        name_store(there, id)
+        yield {"ML_ASSETS_STORE": url, **s3.environ}
+
+
 @pytest.fixture
-def world(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def world(request: pytest.FixtureRequest, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     days = small_home(tmp_path_factory, tmp_path / "a")
     shared = tmp_path / "shared"
     shared.mkdir()
     for name in ("store", "landing"):
         (days.home / name).rename(shared / name)
     (days.home / "belongs.json").unlink(missing_ok=True)
-    with postgres_server() as database:
+    kind = getattr(request, "param", "folder")
+    with postgres_server() as database, shared_store(kind, shared / "store", tmp_path / "cache") as places:
         url = new_database(str(database.folder), "ledger")
-        places = {"ML_ASSETS_STORE": (shared / "store").as_uri(), "ML_ASSETS_LANDING": str(shared / "landing")}
+        places["ML_ASSETS_LANDING"] = str(shared / "landing")
         before = Machine("before", {**days.environ, **places})
         assert "entries" in before.done("ledger", "move", url)
         places["ML_ASSETS_LEDGER"] = url
@@ -151,6 +185,7 @@ def silent_or_wrong(machine: Machine) -> list[dict[str, Any]]:
     return [row for row in status["replicas"] if row["is_silent"] or row["release"] != status["answers"]["production"]]
 
 
+@pytest.mark.parametrize("world", ["folder", "s3"], indirect=True)
 def test_what_is_decided_on_one_machine_serves_on_both(world: World) -> None:
     a, b = world.a, world.b
     a.serve()
@@ -158,7 +193,9 @@ def test_what_is_decided_on_one_machine_serves_on_both(world: World) -> None:
     started = time.monotonic()
     b.serve()
     assert predicted(b, golden(b, second)) == second
-    MEASURED["cold second machine, to its first answer"] = time.monotonic() - started
+    seconds, factor = time.monotonic() - started, busy()
+    sys.stderr.write(f"{seconds:6.1f} s  cold start to first answer, on a machine that takes {factor:.0f} times as long\n")
+    assert seconds < COLD_SECONDS * factor
 
     # a rollback on A
     words = ("--by", "ann", "--reason", "late rates look wrong")
@@ -188,8 +225,6 @@ def test_what_is_decided_on_one_machine_serves_on_both(world: World) -> None:
         checked = verify(space.settings)
         assert [one for one in checked.discrepancies if not one.is_note] == []
         space.ledger.close()
-    for what, seconds in MEASURED.items():
-        sys.stderr.write(f"{seconds:6.1f} s  {what}\n")
 
 
 def test_a_killed_server_is_named_a_killed_ledger_is_survived_and_the_glass_can_be_broken(world: World) -> None:
@@ -217,7 +252,7 @@ def test_a_killed_server_is_named_a_killed_ledger_is_survived_and_the_glass_can_
     world.database.start()
     back = time.monotonic()
     _until(lambda: {a.release(), b.release()} == {first}, 15)
-    MEASURED["ledger back, until both serve the break-glass release"] = time.monotonic() - back
+    sys.stderr.write(f"{time.monotonic() - back:6.1f} s  from the ledger's return until both serve the break-glass release\n")
     space = b.space
     move = space.ledger.moves("flights", "production")[-1]
     assert (move.kind, "break-glass" in move.body.reason) == ("rollback", True)
@@ -229,15 +264,13 @@ def test_a_killed_server_is_named_a_killed_ledger_is_survived_and_the_glass_can_
     assert b.server
     os.kill(b.server.process.pid, signal.SIGKILL)
     a.done("rollback", "flights", "--to", second, "--by", "ann", "--reason", "they were right")
-    _until(lambda: a.release() == second, SECONDS)
+    _until(lambda: a.release() == second, SECONDS * busy())
     _until(lambda: [row["is_silent"] for row in silent_or_wrong(a)] == [True], 40)
     b.open.close()
     b.open = ExitStack()
     with b.open:
         b.serve()
         assert b.release() == second
-    for what, seconds in MEASURED.items():
-        sys.stderr.write(f"{seconds:6.1f} s  {what}\n")
 
 
 def test_a_wrong_variable_is_refused_on_either_machine_with_both_named(world: World, tmp_path: Path) -> None:

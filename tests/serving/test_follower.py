@@ -14,19 +14,19 @@ from checks.serving import _recorded as recorded
 from ml_assets.cli.serving import serve
 from ml_assets.cli.serving.serve import followed
 from ml_assets.cli.shared.workspace import Workspace
-from ml_assets.core.lineage.manifests import Output
 from ml_assets.services.replicas.addresses import addresses
 from ml_assets.services.replicas.follower import Follower, LedgerAway
 from ml_assets.services.replicas.reconcile import reconcile_reported
+from ml_assets.serving.client import http_client as client
 from ml_assets.spec.product import Product
 from resources.endpoints import break_glass
 from resources.endpoints import pointer as pointers
 from resources.endpoints.moves import NothingToRollBackTo
 from resources.ledger import head_checkpoint, recalls, replicas
-from resources.ledger.identity import AnotherLedger
+from resources.ledger.identity import AnotherLedger, bind_store
 from resources.ledger.replicas import Replica
 from tests.conftest import settings_of
-from tests.support.records import answers, broken, recipe, release
+from tests.support.records import answers, broken, release
 
 A, B, C = (release(f"2013-0{i}.{letter}", f"2013-0{i}") for i, letter in enumerate("abc", 1))
 
@@ -34,9 +34,8 @@ A, B, C = (release(f"2013-0{i}.{letter}", f"2013-0{i}") for i, letter in enumera
 @pytest.fixture
 def machine(workspace: Workspace, tmp_path: Path) -> Workspace:
     """A second machine: a home of its own, with the ledger and the store of the first."""
-    workspace.lineage.make(recipe("raw"), lambda: Output({"rows.txt": b"raw"}), run="r")
-    workspace.lineage.make(recipe("dataset"), lambda: Output({"rows.txt": b"rows"}), run="r")
     answers(workspace, A, B)
+    bind_store(workspace.ledger.engine, workspace.snapshots.blobs, "5" * 32)
     shared = {"ledger": workspace.settings.ledger, "store": workspace.settings.store}
     return Workspace(replace(settings_of(tmp_path / "machine"), **shared))
 
@@ -273,3 +272,25 @@ def test_what_a_server_that_may_not_write_did_is_recorded_from_its_report(
     assert follower.pointer()
     assert not machine.settings.break_glass("trains", "production").exists()
     assert len(workspace.ledger.moves("trains", "production")) == 3
+
+
+def test_a_break_glass_rollback_can_be_taken_back_by_name(machine: Workspace) -> None:
+    follower = following(machine)
+    follower.pointer()
+    back = cut_off(machine)
+    follower.break_glass(None, "ann", "late rates look wrong")
+    follower.break_glass("2013-02.b", "ann", "they were right")
+    assert (now := follower.pointer())
+    assert (now.release, now.reason) == ("2013-02.b", "they were right")
+    back()
+    assert (now := follower.pointer())
+    assert (now.release, now.by) == ("2013-02.b", "test")
+
+
+def test_a_server_of_another_home_is_told_by_its_ledger() -> None:
+    own, other = "a" * 64, "b" * 64
+    version = {"product": "trains", "release": "2013-01.a", "ledger": {"id": other}}
+    sentence = client.stranger(version, own)
+    assert all(name in sentence for name in ("bbbbbbbbbbbb", "aaaaaaaaaaaa", "2013-01.a", "trains"))
+    for known in ({**version, "ledger": {"id": own}}, {**version, "ledger": None}, {"release": "2013-01.a"}):
+        assert client.stranger(known, own) == ""

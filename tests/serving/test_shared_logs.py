@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from ml_assets.cli.shared.workspace import Workspace
-from ml_assets.services.replicas.shared_logs import served_log, shared_logs
+from ml_assets.services.replicas.shared_logs import find_prediction, served_log, shared_logs
 from ml_assets.services.verify.home import verify
 from ml_assets.serving.log.hour_files import compact, own_hours
-from ml_assets.serving.log.reader import find, read
+from ml_assets.serving.log.reader import read
 from resources.store.blobs import BlobDamaged
 from tests.conftest import settings_of
 from tests.support.logged import log, predicted
@@ -46,7 +46,12 @@ def test_each_machine_reads_what_all_served_once_also_after_a_compaction(tmp_pat
     assert ship(a) == 1  # the compacted file is shipped again, and counts once
     for space in (a, b):
         assert len(ids(space)) == len(served)
-        assert find(folder(space), served[1].ids) is not None
+    c = machine(tmp_path, "c")  # which never served
+    for predictions in served:
+        record = find_prediction(c.settings, c.snapshots, predictions.ids)
+        assert record
+        assert record["release"] == "r1"
+    assert find_prediction(c.settings, c.snapshots, predicted(9).ids) is None
 
 
 def test_a_home_with_a_store_of_its_own_ships_and_fetches_nothing(tmp_path: Path) -> None:

@@ -35,14 +35,14 @@ def command(prediction_id: str, as_json: bool) -> None:
 
 def explanation(space: Workspace, prediction_id: str) -> dict[str, Any]:
     """The record of the prediction, and its explanation, as plain values."""
+    from ml_assets.services.replicas.shared_logs import find_prediction
     from ml_assets.serving.log.prediction_id import is_prediction_id
-    from ml_assets.serving.log.reader import find_in_any
     from ml_assets.serving.release.bundle import load
     from ml_assets.serving.release.explanation import explain
 
     if not is_prediction_id(prediction_id):
         raise UnknownPrediction(f"{prediction_id!r} is not a prediction id; an answer of `POST /predict` holds one for each row")
-    record = find_in_any(space.settings.home / "predictions", prediction_id)
+    record = find_prediction(space.settings, space.snapshots, prediction_id)
     if record is None:
         about = "its server may not have written it yet (wait a second), or was killed before it did"
         raise UnknownPrediction(f"no log under {space.settings.home / 'predictions'} holds {prediction_id}; {about}")

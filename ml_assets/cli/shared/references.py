@@ -77,9 +77,9 @@ def _release(space: Workspace, reference: str) -> Subject | None:
 
 
 def _prediction(space: Workspace, reference: str) -> Subject | None:
-    from ml_assets.serving.log.reader import find_in_any
+    from ml_assets.services.replicas.shared_logs import find_prediction
 
-    record = find_in_any(space.settings.home / "predictions", reference)
+    record = find_prediction(space.settings, space.snapshots, reference)
     manifest = space.ledger.release_named(record["release"]) if record else None
     return _subject(space, [manifest], record) if manifest is not None else None
 

@@ -13,6 +13,7 @@ from threading import Lock
 import msgspec
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from ml_assets.core.release.promotion import SHORTEST_PREFIX
 from ml_assets.errors import MlAssetsError
 from ml_assets.serving.http.followed import LedgerLink
 from resources.endpoints import break_glass
@@ -21,6 +22,7 @@ from resources.endpoints.break_glass import BreakGlass
 from resources.endpoints.moves import Endpoints, NothingToRollBackTo
 from resources.endpoints.pointer import Pointer
 from resources.ledger import following, replicas
+from resources.ledger.database import LedgerRefused
 from resources.ledger.decisions import signed
 from resources.ledger.head_checkpoint import Head
 from resources.ledger.replicas import Replica
@@ -39,7 +41,7 @@ class LedgerAway(MlAssetsError):
 @dataclass
 class Follower:
     """`history` is a file that caches the releases that a rollback goes back through; `journal` is the file of a break-glass
-    rollback. `is_cached` says whether a bundle (its digest) is here, whole. `run` after the other in any thread."""
+    rollback. `is_cached` says whether a bundle (its digest) is here, whole. Its methods may be called from any thread."""
 
     endpoints: Endpoints
     product: str
@@ -62,7 +64,7 @@ class Follower:
             except AWAY as error:
                 self._lost(error)
                 act = self._journalled()
-                return act.pointer if act else pointers.read(self.endpoints.file(self.product, self.environment))
+                return act.pointer if act else self._cached()
             if self.link.away_since:
                 LOGGER.warning("%s: the ledger is back", self.product)
             self.link = LedgerLink(id=self.link.id, break_glass=act.name if act else None, unreported=self.link.unreported)
@@ -79,7 +81,7 @@ class Follower:
         """Record a rollback. Raises LedgerAway and NothingToRollBackTo."""
         try:
             self.endpoints.rollback(self.product, to=to, by=by, reason=reason, environment=self.environment)
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, LedgerRefused) as error:
             if _may_not_write(error):
                 raise LedgerAway(
                     f"this server's role may only read the ledger: `ml-assets rollback {self.product}` where one may write"
@@ -98,9 +100,11 @@ class Follower:
         if now is None:
             raise NothingToRollBackTo(f"{self.product}: nothing ever served here")
         known = [earlier for earlier in self.earlier() if earlier.bundle != now.bundle and self.is_cached(earlier.bundle)]
-        target = next((one for one in known if to is None or to == one.release or one.bundle.startswith(to)), None)
+        latest = self._cached()  # by name one may go forward again, to what the ledger said last
+        named = [*known, *([latest] if latest and latest.bundle != now.bundle else [])]
+        target = next(iter(known), None) if to is None else next((p for p in named if _is_named(p, to)), None)
         if target is None:
-            names = ", ".join(earlier.release for earlier in known) or "none"
+            names = ", ".join(pointer.release for pointer in named) or "none"
             raise NothingToRollBackTo(f"{self.product}: no {to or 'earlier release'} is here to go back to; cached: {names}")
         at = datetime.now(UTC).isoformat(timespec="microseconds")
         pointer = msgspec.structs.replace(target, since=at, by=who, reason=why, previous=now.bundle, shadow=None)
@@ -142,6 +146,9 @@ class Follower:
             self._head = head
         return self._now, None
 
+    def _cached(self) -> Pointer | None:
+        return pointers.read(self.endpoints.file(self.product, self.environment))
+
     def _journalled(self) -> BreakGlass | None:
         """The break-glass rollback of this machine; None without one, and for a damaged one, which the link has the reason of."""
         try:
@@ -180,7 +187,11 @@ class Follower:
         self.link = msgspec.structs.replace(self.link, unreported=why)
 
 
-def _may_not_write(error: SQLAlchemyError) -> bool:
+def _is_named(pointer: Pointer, name: str) -> bool:
+    return name == pointer.release or (len(name) >= SHORTEST_PREFIX and pointer.bundle.startswith(name))
+
+
+def _may_not_write(error: Exception) -> bool:
     return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", getattr(error.orig, "pgcode", "")) == NO_PRIVILEGE
 
 

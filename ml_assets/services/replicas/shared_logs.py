@@ -11,8 +11,11 @@ import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ml_assets.serving.log.hour_files import hours_of_others, joined, own_files, own_hours
+from ml_assets.serving.log.prediction_id import is_prediction_id
+from ml_assets.serving.log.reader import find_in_any
 from resources.ledger.ledger import Ledger
 from resources.ledger.replicas import KEPT_SECONDS, replicas
 from resources.settings import Settings
@@ -85,6 +88,18 @@ def shared_logs(settings: Settings, snapshots: Snapshots, product: str) -> list[
     owner = hashlib.sha256(f"{socket.gethostname()}:{settings.home}".encode()).hexdigest()[:8]
     folders = {"predictions": settings.predictions(product), "shadow": settings.shadow_predictions(product)}
     return [SharedLog(f"{kind}/{product}", folder, place, owner) for kind, folder in folders.items()]
+
+
+def find_prediction(settings: Settings, snapshots: Snapshots, id: str) -> dict[str, Any] | None:
+    """The record of a prediction of any product; None where it is in no log of this home, and no other machine shipped it."""
+    folder = settings.home / "predictions"
+    place = served_logs(snapshots.blobs)
+    if (record := find_in_any(folder, id)) is None and place is not None and is_prediction_id(id):
+        for product in place.products(folder.name):
+            for log in shared_logs(settings, snapshots, product):
+                log.fetch()
+        record = find_in_any(folder, id)
+    return record
 
 
 def served_log(settings: Settings, ledger: Ledger, snapshots: Snapshots, product: str) -> Path:
