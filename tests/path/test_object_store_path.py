@@ -1,5 +1,6 @@
 """The path from delivery to production with store and landing in an object store, from two machines that share a ledger."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from tests.support.shared import link_parsed_projects
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1500)]
 BUCKET = "team"
+BLOB = re.compile("/store/[0-9a-f]{2}/[0-9a-f]{64}")
 FIRST, SECOND, THIRD = DAYS[:3]
 
 
@@ -65,14 +67,15 @@ def test_a_product_lives_in_an_object_store(s3: S3, tmp_path: Path) -> None:
         here.landing.put(product, "orders", day, csv_bytes(rows(day)))
     assert not (tmp_path / "here" / "landing").exists()
     assert [run(here, product, day) for day in (FIRST, SECOND)] == ["no candidate", "promoted"]
-    of_store = [method for method, path in s3.requests if "/store/" in path]
-    assert of_store.count("PUT") > 40
-    assert set(of_store) == {"PUT"}, "an object is not asked for before or after it is stored"
+    of_blobs = [method for method, path in s3.requests if BLOB.search(path)]
+    assert of_blobs.count("PUT") > 40
+    assert len(of_blobs) - of_blobs.count("PUT") <= 1, "no object is asked for but one, by which a home knows its ledger's store"
     assert verify(here.settings).is_clean
 
     s3.requests.clear()
     assert run(here, product, SECOND) == "kept"
-    assert [path for _, path in s3.requests if "landing" not in path] == [], "the same again asks the store nothing"
+    asked = [path for _, path in s3.requests if "landing" not in path and "served" not in path]
+    assert asked == [], "the same again asks the store for no snapshot; servers' logs may have grown"
 
     # A loss that verify names is repaired by the command that it names.
     blobs = here.snapshots.blobs

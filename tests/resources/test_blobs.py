@@ -17,8 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml_assets.core.digests import sha256
+from resources.store import remote_faults
 from resources.store.blobs import Above, BlobDamaged, Blobs, LocalBlobs, write_atomically
 from resources.store.remote_blobs import RemoteBlobs, open_blobs
+from resources.store.remote_faults import StoreAway
 from tests.support.faults import BROKEN_DISK, FULL_DISK, disk_fails
 from tests.support.records import damage, flip
 
@@ -205,6 +207,55 @@ def test_a_copy_that_is_damaged_after_it_was_verified_is_not_uploaded(
     monkeypatch.setattr(RemoteBlobs, "_size", damaged_now)
     assert not remote.keep(DIGEST)
     assert list(remote.digests()) == []
+
+
+def test_what_this_machine_saw_within_the_hour_is_not_asked_for(remote: RemoteBlobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    def asked(*_: Any) -> None:
+        raise AssertionError("the store was asked")
+
+    remote.put(CONTENT)
+    with monkeypatch.context() as patch:
+        patch.setattr(RemoteBlobs, "_size", asked)
+        patch.setattr(RemoteBlobs, "write", asked)
+        assert remote.keep(DIGEST)
+        an_hour_later(remote)
+        with pytest.raises(AssertionError, match="was asked"):
+            remote.keep(DIGEST)
+    assert remote.keep(DIGEST), "asked once, it is trusted again"
+
+
+def test_what_somebody_saw_changed_is_uploaded_again_whatever_its_size(remote: RemoteBlobs) -> None:
+    remote.put(CONTENT)
+    remote.filesystem.pipe_file(remote.locate(DIGEST), flip(CONTENT, at=3))
+    assert remote.keep(DIGEST)
+    remote.doubt(DIGEST)
+    assert remote.keep(DIGEST)
+    assert stored(remote) == CONTENT
+
+
+def test_what_could_not_be_uploaded_leaves_no_copy_that_would_vouch_for_it(
+    remote: RemoteBlobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: Any, **__: Any) -> None:
+        raise ConnectionRefusedError("Connection refused")
+
+    monkeypatch.setattr(remote_faults, "WAITS_SECONDS", ())
+    with monkeypatch.context() as patch:
+        patch.setattr(type(remote.filesystem), "pipe_file", away)
+        with pytest.raises(StoreAway, match=r"was not stored .*Connection refused.*`ml-assets verify`"):
+            remote.put(CONTENT)
+    assert files(remote.cache.root) == []
+    assert not remote.keep(DIGEST)
+
+
+def test_a_listing_is_remembered_with_what_was_stored_since(remote: RemoteBlobs, tmp_path: Path) -> None:
+    assert remote.remembered() == []
+    remote.put(CONTENT)
+    other = RemoteBlobs(remote.filesystem, remote.root, LocalBlobs(tmp_path / "elsewhere"))
+    unseen = other.put(b"unseen")
+    assert remote.remembered() == [DIGEST], "what another machine stored since may be missing"
+    assert remote.listed() == sorted([DIGEST, unseen])
+    assert remote.remembered() == sorted([DIGEST, unseen])
 
 
 def test_without_a_copy_the_store_itself_is_read(remote: RemoteBlobs) -> None:
