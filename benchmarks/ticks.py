@@ -21,7 +21,7 @@ from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.lineage.attempts import AttemptRecord
 from ml_assets.core.lineage.partitions import partitions_of
 from ml_assets.definitions import SENSORS
-from ml_assets.services.automation.attempts import Landed, code_digest
+from ml_assets.services.automation.attempts import Landed, code_digest, content_digest
 from ml_assets.spec.product import Product
 from resources.dagster_resources import resources_of
 from sensors import stale
@@ -62,7 +62,7 @@ def filled(space: Workspace, product: Product, partitions: int) -> str:
     """Make so many partitions, each with an attempt that made it current, and deliver one more; the new one."""
     plan_home.fill(space, product, partitions)
     calendar, landed = partitions_of(product), Landed(space.landing, product, space.settings.cache)
-    about = {"product": product.name, "reference": landed.reference, "code": code_digest(product), "run": "r"}
+    about = {"product": product.name, "reference": content_digest(landed.reference), "code": code_digest(product), "run": "r"}
     entries = space.ledger.entries()
     bulk = Bulk(space.ledger, seq=entries[-1].seq, previous=entries[-1].hash)
     for key in calendar.keys(plan_home.START, calendar.shift(plan_home.START, partitions - 1)):

@@ -134,6 +134,7 @@ class SettingsResource(ConfigurableResourceFactory[Settings]):
     merged: bool = False
     notify: str = ""
     landing_url: str = ""
+    dagster: str = ""
 
     def create_resource(self, context: dg.InitResourceContext) -> Settings:
         """Return the settings."""
@@ -149,6 +150,7 @@ class SettingsResource(ConfigurableResourceFactory[Settings]):
             merged=self.merged,
             notify=self.notify,
             landing_url=self.landing_url,
+            dagster=self.dagster,
         )
 
 
@@ -189,6 +191,7 @@ def resources_of(current: Settings, **replaced: Any) -> dict[str, Any]:
             merged=current.merged,
             notify=current.notify,
             landing_url=_url(current, "landing_url"),
+            **({"dagster": _url(current, "dagster")} if current.dagster else {}),
         ),
         **replaced,
     }

@@ -35,7 +35,12 @@ def key_page() -> str:
 
 def _row(key: Key) -> tuple[str, str, str, str]:
     last = key.path.rpartition(".")[2].removesuffix("[]")
-    return code(key.path), key.allowed, code(key.default) if key.default != "none" else "none", code(f"{last}: {key.example}")
+    return (
+        code(key.path),
+        key.allowed,
+        code(key.default) if key.default != "none" else "none",
+        code(f"{last}: {key.example}" if key.example else ""),
+    )
 
 
 def _about(top: str) -> str:

@@ -53,6 +53,6 @@ def _row(family: Metric) -> tuple[str, str, str, str]:
     name = family.name.removeprefix("ml_assets_")
     ending = "_total" if family.type == "counter" else ""
     labels = sorted(
-        {label for sample in family.samples for label in sample.labels} - ({"worker"} if name != "worker_up" else set())
+        {label for sample in family.samples for label in sample.labels} - ({"le", "worker"} if name != "worker_up" else set())
     )
     return code(f"{family.name}{ending}"), family.type, ", ".join(map(code, labels)), cell(HELP[name])

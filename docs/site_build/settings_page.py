@@ -19,6 +19,10 @@ secret.
 
 """
 _HOME = Path("/HOME")
+_SAME = ("landing_url",)
+"""Fields that are another form of one before them, from the same variable."""
+_NAMES = {"team_dagster": "DAGSTER_HOME"}
+"""Variables that are not called as the field is."""
 _OTHERS = {
     "upstream": "a home that is only read: its store and ledger, where the two below name no other",
 }
@@ -31,14 +35,16 @@ def settings_page() -> str:
     defaults = settings({"ML_ASSETS_HOME": str(_HOME)})
     rows = []
     for field in fields(Settings):
-        value = getattr(defaults, field.name)
-        shown = ":".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        if field.name in _SAME:
+            continue
+        value, name = getattr(defaults, field.name), _NAMES.get(field.name, variable(field.name))
+        shown = ":".join(map(str, value)) if isinstance(value, tuple) else "" if value is None else str(value)
         shown = shown.replace(str(_HOME), "HOME").replace(str(ROOT), "CHECKOUT")
         default = shown.lower() if isinstance(value, bool) else shown
         if field.name == "home":
             default = "CHECKOUT/.ml_assets"
         is_file = "file" if field.name in (*SECRETS, "keys") else ""
-        rows.append((code(variable(field.name)), code(default) or "none", is_file, meanings.get(variable(field.name), "")))
+        rows.append((code(name), code(default) or "none", is_file, meanings.get(name, "")))
     rows += [(code(variable(name)), "none", "", about) for name, about in _OTHERS.items()]
     return LEAD + table(("variable", "default", "", "what it is for"), rows)
 
@@ -46,7 +52,7 @@ def settings_page() -> str:
 def described() -> dict[str, str]:
     """The last column of the table in docs/operations.md by variable, with links as they are from the reference."""
     text = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| (`ML_ASSETS_[^|]*) \|[^|]*\| (.*?) ?\|$", text, re.MULTILINE)
+    rows = re.findall(r"^\| (`(?:ML_ASSETS_|DAGSTER_HOME)[^|]*) \|[^|]*\| (.*?) ?\|$", text, re.MULTILINE)
     meanings = {
         name: re.sub(r"\]\((?!https?:|#)", "](../", about) for names, about in rows for name in re.findall(r"`(\w+)`", names)
     }

@@ -15,11 +15,11 @@ def cell(text: str) -> str:
 
 
 def code(text: str) -> str:
-    """A text as code in a cell; empty for none."""
+    """A text as code in a cell, where mkdocs takes a bar as it is; empty for none."""
     if not text:
         return ""
     fence = "``" if "`" in text else "`"
-    return f"{fence}{' '.join(text.split())}{fence}".replace("|", "\\|")
+    return f"{fence}{' '.join(text.split())}{fence}"
 
 
 def block(text: str, language: str) -> str:

@@ -144,7 +144,7 @@ def _delay(labelled: pl.DataFrame, came: pl.DataFrame, product: Product) -> floa
     time, key = product.features.time, list(product.features.key)
     if not time or came[KNOWN_AT].null_count() == came.height:
         return None
-    both = came.join(labelled.select(*key, time), on=key, how="inner")
+    both = came.join(labelled.select(product.features.identity), on=key, how="inner")
     days = (both[KNOWN_AT] - both[time].cast(pl.Datetime("us"))).dt.total_seconds() / 86_400
     median = days.median()
     return None if median is None else float(median)  # type: ignore[arg-type]

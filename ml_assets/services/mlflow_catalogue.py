@@ -151,17 +151,15 @@ def _register(lineage: Lineage, tracking: Catalogue, product: Product, release: 
 def _described(lineage: Lineage, product: Product, name: str, release: Manifest, folder: Path) -> Described:
     """The signature of a release, by the types of the features that it was trained on, and its first golden row as example."""
     from ml_assets.serving.release.bundle import Golden, load
-    from ml_assets.serving.release.pyfunc_model import ANSWERS
+    from ml_assets.serving.release.pyfunc_model import answers_of
 
     bundle = load(folder, is_compiled=False)
     golden = msgspec.json.decode((folder / "golden.json").read_bytes(), type=Golden)
     example = bundle.features_of(bundle.requests.convert(golden.requests[:1])).rows(bundle.card.features)
-    answers = {
-        field: kind
-        for field, kind in ANSWERS[bundle.card.task].items()
-        if field != "decision" or bundle.card.threshold is not None
-    }
-    return Described(f"{product.name}-{name}".replace(".", "-"), _types(lineage, release, bundle.card.features), answers, example)
+    card = bundle.card
+    return Described(
+        f"{product.name}-{name}".replace(".", "-"), _types(lineage, release, card.features), answers_of(card), example
+    )
 
 
 def _types(lineage: Lineage, release: Manifest, features: Sequence[Mapping[str, str]]) -> dict[str, str]:

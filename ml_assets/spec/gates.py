@@ -25,6 +25,13 @@ INCOMPARABLE = "calibration_error"
 """A mean of absolute gaps: a difference of two is let through at 4 to 37 % where 1 % is declared, whatever the bound."""
 WITHOUT_RELEASE: frozenset[Model] = frozenset({"candidate", "baseline"})
 """What is there before anything was released."""
+OTHER_NAMES: Mapping[str, str] = {
+    **dict.fromkeys(("true_positive_rate", "recall", "sensitivity"), "tpr"),
+    **dict.fromkeys(("false_positive_rate", "fall_out"), "fpr"),
+    **dict.fromkeys(("auc", "auroc", "roc_auc_score"), "roc_auc"),
+    **dict.fromkeys(("average_precision", "auprc"), "pr_auc"),
+}
+"""Metrics that people know by other names."""
 MOST_ALPHA = 0.2
 MOST_POOLED = 3
 RESERVED = frozenset({"gates_passed", "window_open"})
@@ -283,6 +290,8 @@ def _problem(form: ClaimForm, *, for_each: tuple[str, ...], task: str | None) ->
 
 
 def _unknown_metric(metric: str, task: str | None) -> str:
+    if metric in OTHER_NAMES:
+        return f"'{metric}' is called `{OTHER_NAMES[metric]}` here"
     for name, metrics in METRICS.items():
         if name == task and metric not in metrics:
             return f"'{metric}' is not a metric of a {task} task; {unknown_name(metric, allowed=metrics)}"

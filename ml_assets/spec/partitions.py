@@ -77,6 +77,12 @@ class PartitionSpec(Section):
     end: str | None = None
     timezone: str = "UTC"
 
+    @field_validator("start", "end", mode="before")
+    @classmethod
+    def _year_is_text(cls, key: object) -> object:
+        """A year without quotes is a number to YAML."""
+        return str(key) if isinstance(key, int) and not isinstance(key, bool) else key
+
     @field_validator("start", "end")
     @classmethod
     def _is_a_key(cls, key: str | None, info: ValidationInfo) -> str | None:

@@ -10,9 +10,12 @@ from typing import Any
 import pytest
 
 from ml_assets.cli.audit.reproduce import reproduce
+from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.services.folds import reopen
 from ml_assets.services.release_status import overrule
-from tests.support.homes.apart import apart, deliver_orders, deliver_returns
+from ml_assets.services.review.walk import Walker, walk
+from resources.settings import settings
+from tests.support.homes.apart import apart, deliver_orders, deliver_returns, returns
 from tests.support.homes.loans import KEYS, deliver, loans, rows
 from tests.support.homes.path_homes import Home, blank_pages
 from tests.support.homes.shop import DAYS
@@ -35,15 +38,36 @@ def lineage(home: Home, partition: str) -> str:
     return done.stdout
 
 
-def test_a_release_whose_labels_come_apart_is_rebuilt_from_its_delivered_bytes(tmp_path: Path) -> None:
-    home = apart(tmp_path)
+@pytest.fixture(scope="module")
+def came(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """Two days whose outcomes came apart, of which the second's candidate serves."""
+    home = apart(tmp_path_factory.mktemp("apart"))
     deliver_orders(home, FIRST, SECOND)
     for day in (FIRST, SECOND):
         deliver_returns(home, day)
     with blank_pages():
         for day in (FIRST, SECOND):
             assert home.run(day).success
-    deliver_returns(home, FIRST, only=[0])  # what came since does not count
+    return home
+
+
+def test_a_change_is_walked_where_labels_come_apart(came: Home, tmp_path: Path) -> None:
+    """What `ml-assets ci` does on each side."""
+    folders = {"ML_ASSETS_HOME": str(tmp_path / "own"), "ML_ASSETS_UPSTREAM": str(came.folder)}
+    space = Workspace(settings({**folders, "ML_ASSETS_PRODUCTS": str(came.declared.parent)}))
+    assert space.lineage.upstream is not None
+    model = came.product.model.model_copy(update={"depth": 2})
+    changed = came.product.model_copy(update={"model": model})
+    walked = walk(Walker(space.lineage, space.lineage.upstream, space.dbt, changed), [SECOND])
+    assert [(window.partition, window.trained) for window in walked.walked.windows] == [(SECOND, (FIRST,))]
+    scored = came.space.snapshots.frame(came.get("evaluation", SECOND).snapshot, "scores.parquet")
+    assert set(walked.rows.filter(walked.rows["came_back"].is_not_null())["id"]) == set(scored["id"])
+    assert not [check for check in walked.walked.checks if not check.passed and check.severity == "ERROR"]
+
+
+def test_a_release_whose_labels_come_apart_is_rebuilt_from_its_delivered_bytes(came: Home) -> None:
+    home = came
+    deliver_returns(home, FIRST, returns(FIRST, after="2024-05-01"))  # what came since does not count
     outcome = again(home, SECOND)
     assert outcome["equal"], json.dumps(outcome, indent=1)
     rebuilt = {(row["stage"], row["partition"]) for row in outcome["stages"]}

@@ -53,7 +53,11 @@ def judged(frame: pl.DataFrame, types: dict[str, Any], nullable: set[str]) -> Ta
 
 
 def is_missing(values: pl.Series) -> pl.Series:
-    return values.is_null() | values.is_nan().fill_null(value=False) if values.dtype.is_float() else values.is_null()
+    """Null, not a number, or the text that means so where nothing else is declared."""
+    if values.dtype.is_float():
+        return values.is_null() | values.is_nan().fill_null(value=False)
+    is_text = values.dtype in (pl.String, pl.Categorical)
+    return values.is_null() | (values.cast(pl.String) == "").fill_null(value=False) if is_text else values.is_null()
 
 
 @EXAMPLES

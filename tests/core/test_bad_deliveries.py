@@ -87,6 +87,7 @@ DELIVERIES: dict[str, tuple[str, Bytes, Taken | Refused]] = {
     "a ragged row": ("csv", written(lambda c: c.replace(b"\n", b",x\n", 2)), Refused("do not have")),
     "a quote that never ends": ("csv", written(lambda c: c + b'"x'), Refused("a quoted field never ends")),
     "semicolons": ("csv", written(lambda c: c.replace(b",", b";")), Refused('add `separator: ";"`')),
+    "one column whose name is the whole header": ("csv", lambda: b"id placed_at city\n" + b"x\n" * 9, Refused("column 'id' is missing; delivered beyond the contract: id placed_at city")),
     "tabs": ("csv", written(lambda c: c.replace(b",", b"\t")), Refused("add `separator:")),
     "gzip": ("csv", written(lambda c: gzip.compress(c, mtime=0)), Refused("add `compression: gzip`")),
     "zlib": ("csv", written(zlib.compress), Refused("orders.csv:")),

@@ -74,6 +74,7 @@ def deliveries(product: Product, tmp_path: Path) -> Deliveries:
 def test_new_keys_wait_until_they_make_a_fold_and_no_key_is_tested_on_twice(deliveries: Deliveries) -> None:
     tested: set[int] = set()
     trained: list[set[int]] = []
+    opened: list[bool] = []
     seen: set[int] = set()
     for number, (first, end) in enumerate([(1, 400), (20, 420), (40, 440), (60, 460), (60, 460), (80, 520)], start=1):
         rows = deliveries.add(first, end)
@@ -86,10 +87,12 @@ def test_new_keys_wait_until_they_make_a_fold_and_no_key_is_tested_on_twice(deli
             assert (waiting >= 20) == bool(tested_now)
             assert tested_now.isdisjoint(seen)
         trained.append(trained_now)
+        opened.append(bool(tested_now))
         tested |= tested_now
         seen |= tested_now | trained_now
-    assert [bool(tested_now) for tested_now in (trained[0],)] == [True]
-    assert tested >= {key for key in trained[-1] if key in tested}
+    assert opened[:FOLDS] == [True] * FOLDS
+    assert opened[-1], "sixty new keys open a fold"
+    assert not all(opened), "and twenty do not"
 
 
 def test_too_few_new_keys_wait_and_count_for_the_next_fold(deliveries: Deliveries) -> None:

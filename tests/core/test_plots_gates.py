@@ -45,8 +45,9 @@ def test_eight_claims_fit_where_dagster_shows_them_and_name_their_outcome() -> N
     small, table = claims_thumbnail(eight), claims_table(eight)
     assert small is not None
     assert len(small) < INLINE
+    assert "edge%20at%20" in (claims_thumbnail(verdict(claim())) or ""), "its axis is named where that fits"
     assert len(table) < INLINE
-    for text in ("claim_7", "✓ shown", "✗ disproven", "? undecided", "> 0.6"):
+    for text in ("claim_7", "✓ proven", "✗ disproven", "? undecided", "> 0.6"):
         assert text in table
     picture = claims_plot(eight)
     assert picture is not None

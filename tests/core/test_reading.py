@@ -94,6 +94,12 @@ def test_parquet_keeps_its_types() -> None:
     [
         (b"", "empty", "no content"),
         (b"\n\n", "empty", "no content"),
+        (b"\xef\xbb\xbf\n", "empty", "no content"),
+        (b"\n\na,b\n1,2\n", "header", "the first line is empty: it has to name the columns"),
+        (b"# made by hand\na,b\n1,2\n3,4\n", "ragged", "the first line has 1 fields and every row 2: it has to name the columns"),
+        ("a,b\n1,2\n".encode("utf-16-be"), "encoding", "add `encoding: utf-16-be`"),
+        ("a,b\n1,2\n".encode("utf-16-le"), "encoding", "add `encoding: utf-16-le`"),
+        ("a,b\n1,2\n".encode("utf-32"), "encoding", "add `encoding: utf-32`"),
         (b"a,b\n", "empty", "2 columns and no rows"),
         (b"a,b\n1,2\n3", "truncated", r"the last row \(1\) has 1 of 2 fields"),
         (b'a,b\n1,2\n3,"x', "truncated", "never ends in row 1"),

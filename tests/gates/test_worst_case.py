@@ -104,9 +104,31 @@ def test_of_a_regression_a_difference_has_bounds_where_a_single_loss_has_none(te
         assert (case.low, case.high) == pytest.approx((min(tried), max(tried)), abs=1e-9)
 
 
-@pytest.mark.parametrize(
-    "text", ["roc_auc(candidate) > 0.6", "tpr(candidate) - tpr(champion) > -0.1", "ratio(brier, by: line) > 0.8"]
+def test_a_label_of_several_classes_may_be_any_of_them() -> None:
+    random = np.random.default_rng(4)
+    y, unit, form = random.integers(0, 3, 30), np.repeat(np.arange(6), 5), parse("log_loss(candidate) - log_loss(champion) < 0.1")
+    known, missing = ({role: random.dirichlet(np.ones(3), rows) for role in ("candidate", "champion")} for rows in (30, 2))
+    case = worst_case(form, panel(task="multiclass", y=y, scores=known, unit=unit, columns={}, unknown=unknown(missing)))
+    assert case is not None
+    every = {role: np.vstack([known[role], missing[role]]) for role in known}
+    values = [
+        panel(task="multiclass", y=np.append(y, labels), scores=every, unit=np.append(unit, [0, 1]), columns={})
+        .measured(form.terms)
+        .value
+        for labels in combinations(range(3), repeat=2)
+    ]
+    assert (case.low, case.high) == pytest.approx((min(values), max(values)), abs=1e-12)
+
+
+NO_MEANS = (
+    "roc_auc(candidate) > 0.6",
+    "tpr(candidate) - tpr(champion) > -0.1",
+    "ratio(brier, by: line) > 0.8",
+    "mape(candidate) < 0.2",
 )
+
+
+@pytest.mark.parametrize("text", NO_MEANS)
 def test_what_is_not_a_mean_has_no_worst_case(text: str) -> None:
     assert worst_case(parse(text), without_outcomes(line=["A"] * 5)) is None
 

@@ -30,7 +30,7 @@ from tests.support.postgres import new_database, postgres
 from tests.support.shared import link_parsed_projects
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1500)]
-SECONDS = 400
+SECONDS = 900
 INSIDE = {"3000", "3001", "5000", "8810"}
 """The ports that containers use, one address each: here they share one."""
 RUNS = "query { runsOrError { ... on Runs { results { id status jobName } } } }"
@@ -59,7 +59,11 @@ class Containers:
         """A value of the file as it is on this machine."""
         text = re.sub(r"\$\{(\w+)(?::[-?]([^}]*))?\}", lambda m: GIVEN.get(m[1], m[2] or ""), text).replace("$$", "$")
         text = text.replace("/run/secrets/", f"{self.folder}/secrets/").replace("http://s3:8333", self.s3.url)
-        text = text.replace("mlflow:5000", f"127.0.0.1:{self.port('mlflow', '5000')}").replace("0.0.0.0", "127.0.0.1")
+        text = (
+            re.sub(r"http://endpoint-flights-[ab]:", "http://127.0.0.1:", text)
+            .replace("mlflow:5000", f"127.0.0.1:{self.port('mlflow', '5000')}")
+            .replace("0.0.0.0", "127.0.0.1")
+        )
         return re.sub(r"\b(3000|3001|5000|8810)\b", lambda m: str(self.port(service, m[1])), text).replace("flights", "shop")
 
     def environ(self, service: str) -> dict[str, str]:

@@ -160,7 +160,7 @@ def test_the_command_reopens_and_says_who_did(
     monkeypatch.setenv("ML_ASSETS_PRODUCTS", str(home.declared.parent))
     refused = CliRunner().invoke(cli, ["reopen", "loans", "-p", FIFTH, "--by", "ana", "--reason", "so"])
     assert refused.exit_code == 1
-    assert "is tested on a fold of" in refused.output
+    assert "is tested on a fold of" in str(refused.exception)
     deliver(home, "0006", table=rows(FIFTH))
     with blank_pages():
         home.run("0006")

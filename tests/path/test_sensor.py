@@ -25,6 +25,7 @@ from sensors import new_data, stale
 from tests.support import command_line, trains
 from tests.support.command_line import Days
 from tests.support.deployment import daemon
+from tests.support.records import manifest
 from tests.support.shared import link_parsed_projects
 
 A, B = b"trip\n1\n", b"trip\n3\n"
@@ -223,6 +224,19 @@ def test_a_partition_whose_reference_is_missing_waits_for_it_and_says_so(product
     assert "stops.parquet" in trains.skipped()
     trains.refer(b"stops")
     assert trains.tick() == ["2013-01"]
+
+
+def test_a_machine_without_the_reference_tables_goes_on_with_those_that_were_read(ticks: Ticks) -> None:
+    read = Input("landing/trains/stops", "", sha256(b"stops"))
+    ticks.workspace.ledger.publish(manifest(stage="reference", partition="", inputs=[read]), run="r")
+    ticks.deliver("2013-01", A)
+    ticks.run()
+    ticks.workspace.landing.file(ticks.product, "stops").unlink()
+    assert ticks.skipped() == "no delivered partition is new or changed"
+    ticks.deliver("2013-02", A)
+    assert ticks.run() == ["2013-02"]
+    assert ticks.newest("2013-02").reference == ticks.newest("2013-01").reference
+    assert ticks.skipped()
 
 
 def test_files_that_are_not_delivered_yet_are_left_alone(ticks: Ticks) -> None:

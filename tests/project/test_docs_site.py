@@ -89,6 +89,8 @@ def problem(key: Key, example: str) -> str:
     """What is wrong with a value, by the key's own type and limits; what hangs on other keys is left out."""
     limits = [part for part in key.field.metadata if not callable(getattr(part, "func", None))]
     kind: Any = Annotated[key.field.annotation, *limits, key.path]
+    if not example:
+        return "has no example: add one to docs/site_build/key_examples.py"
     try:
         TypeAdapter(kind).validate_python(yaml.safe_load(example))
     except ValidationError as error:

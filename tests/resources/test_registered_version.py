@@ -12,7 +12,7 @@ import yaml
 from ml_assets.core.digests import digest_file
 from ml_assets.core.model.scoring import ScoringError
 from ml_assets.serving.release.bundle import load
-from ml_assets.serving.release.pyfunc_model import ANSWERS, PyfuncModel
+from ml_assets.serving.release.pyfunc_model import PyfuncModel, answers_of
 from resources.tracking import registry
 from resources.tracking.mlflow_catalogue import Catalogue
 from resources.tracking.registered_version import BUNDLE, FLAVOR, LOADER, MODEL_FILE, Described, damage
@@ -38,7 +38,7 @@ def members(folder: Path) -> dict[str, str]:
 
 @pytest.mark.long
 @pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning")  # importing mlflow.pyfunc
-@pytest.mark.parametrize("task", ["binary", "regression"])
+@pytest.mark.parametrize("task", ["binary", "regression", "multiclass"])
 def test_a_registered_version_scores_feature_rows_as_the_endpoint_does_to_the_last_bit(
     task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -50,7 +50,8 @@ def test_a_registered_version_scores_feature_rows_as_the_endpoint_does_to_the_la
     run = client.create_run(client.create_experiment("flights", (tmp_path / "artifacts" / "flights").as_uri())).info.run_id
     asked = requests(300, seed=5)
     features = offline_features(asked).select(NAMES)
-    described = Described("flights-r1", TYPES, ANSWERS[task], features.head(1).rows())
+    answers = answers_of(load(tmp_path / "r1", is_compiled=False).card)
+    described = Described("flights-r1", TYPES, answers, features.head(1).rows())
     tags = {"bundle": "b" * 64, "release": "r1"}
     number = catalogue.register("flights", run_id=run, folder=tmp_path / "r1", described=described, tags=tags, description="# r1")
     assert catalogue.register("flights", run_id=run, folder=tmp_path / "r1", described=described, tags=tags) == number
@@ -62,12 +63,13 @@ def test_a_registered_version_scores_feature_rows_as_the_endpoint_does_to_the_la
     loaded = mlflow.pyfunc.load_model("models:/flights@production")
     answer = loaded.predict(features.to_pandas())
     served = load(tmp_path / "r1").score(payload(asked))
-    assert len(set(served)) > 10
-    column = next(iter(ANSWERS[task]))
-    assert np.array_equal(answer[column].to_numpy(), np.array(served))
+    columns = [name for name in answers if name not in ("class", "decision")]
+    scores = np.array(served).reshape(len(served), len(columns))
+    assert len(np.unique(scores, axis=0)) > 10
+    assert np.array_equal(answer[columns].to_numpy(), scores)
     assert ("decision" in answer) == (task == "binary")
     assert loaded.metadata.signature.inputs.input_names() == NAMES
-    assert np.array_equal(loaded.predict(loaded.input_example)[column].to_numpy(), np.array(served[:1]))
+    assert np.array_equal(loaded.predict(loaded.input_example)[columns].to_numpy(), scores[:1])
     model = client.get_logged_model(version.tags["model_id"])
     assert (model.source_run_id, model.status.to_int() > 0) == (run, True)
     assert [output.model_id for output in client.get_run(run).outputs.model_outputs] == [model.model_id]

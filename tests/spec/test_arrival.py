@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from ml_assets.spec.partitions import PartitionSpec
 from ml_assets.spec.product import ProductError, load
 from tests.support.homes.loans import LOANS
 from tests.support.homes.shop import SHOP
@@ -63,3 +64,8 @@ def test_rows_that_the_split_keeps_together_are_the_unit_of_the_gates(tmp_path: 
     grouped = (("folds: 4", "folds: 4, group: city"), ("key: [loan_id]", "key: [city, loan_id]"))
     message = refusal(tmp_path, STATIC, *grouped)
     assert re.search(r"product.yaml:\d+: gates: unit: the split keeps the rows of one city together", message)
+
+
+def test_a_year_needs_no_quotes() -> None:
+    spec = PartitionSpec.model_validate({"every": "year", "start": 2019, "end": 2024})
+    assert (spec.start, spec.end) == ("2019", "2024")

@@ -114,6 +114,7 @@ def test_the_unit_has_no_default(tmp_path: Path) -> None:
         ({"prove": "brier(incumbent) < 1"}, ["allowed: candidate, champion, anchor, baseline"]),
         ({"prove": "birer(candidate) < 1"}, ["'birer' is not a metric of a binary task", "brier"]),
         ({"prove": "rmse(candidate) < 1"}, ["'rmse' is not a metric of a binary task"]),
+        ({"prove": "true_positive_rate(candidate) > 0.3"}, ["'true_positive_rate' is called `tpr` here"]),
         ({"require": "brier(candidate) < 1"}, ["gates.claims[1].require", MOVED]),
         ({"veto": "p99_ms(candidate) < 50"}, ["veto: gates read no clock", MOVED]),
         ({"prove": "p99_ms(candidate) - p99_ms(champion) < 5"}, [MOVED]),

@@ -1,6 +1,6 @@
-"""Acts that are killed at each point where they meet the disk, PostgreSQL or the object store, each on a ledger of its own.
+"""Acts that are killed at points where they meet the disk, PostgreSQL or the object store, each on a ledger of its own.
 
-`python -m tests.support.remote_kills ACT FOLDER SERVER` prints how many points there were. SERVER is the folder of PostgreSQL's
+`python -m tests.support.remote_kills ACT FOLDER SERVER` prints the number of the last point. SERVER is the folder of PostgreSQL's
 socket; the object store is found by the variables of S3's clients.
 """
 
@@ -25,6 +25,8 @@ from tests.support.postgres import new_database
 SYSTEM_CALLS = ("replace",)
 """Of the disk: local files are tried by faults.py, at each of their calls."""
 BUCKET = "safety"
+EVERY = 6
+"""Each point takes three processes with connections of their own; all points are tried on local files (faults.py)."""
 
 
 def space_of(home: Path, database: str) -> Workspace:
@@ -54,14 +56,14 @@ def die_at(number: int) -> None:
 
 
 def killed_everywhere(act: faults.Act, folder: Path, server: str) -> int:
-    """Kill the act at each of its points in turn, and check what is left; the number of points."""
-    for number in itertools.count(1):
+    """Kill the act at every EVERY-th of its points in turn, and check what is left; the number of the last point."""
+    for number in itertools.count(1, EVERY):
         home, database = folder / f"home{number}", _driven(new_database(server, f"{folder.name}-{number}"))
         assert _in_child(act.before, home, database) == 0
         ended = _in_child(lambda space, number=number: _killed(act, number, space), home, database)
         assert _in_child(act.check, home, database) == 0, f"after a kill at point {number}"
         if ended == 0:
-            return number - 1
+            return number - EVERY
         assert ended == -signal.SIGKILL, f"ended with {ended} at point {number}"
     raise AssertionError
 
@@ -85,7 +87,7 @@ def _in_child(work: Callable[[Workspace], Any], home: Path, database: str) -> in
 
 
 def points_survived(act: str, folder: Path, *, server: str) -> int:
-    """Kill one of the acts of faults.py at each of its points, in processes of their own, and check; the number of points."""
+    """Kill one of the acts of faults.py at each of its points, in processes of their own, and check; the number of the last."""
     folder.mkdir()
     command = [sys.executable, "-m", "tests.support.remote_kills", act, str(folder), server]
     done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)

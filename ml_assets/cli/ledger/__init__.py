@@ -11,6 +11,6 @@ COMMANDS = {
 }
 
 
-@click.group(cls=LazyGroup, folders={"ledger": COMMANDS})
+@click.group(cls=LazyGroup, folders={"ledger": COMMANDS}, prefix="ledger ")
 def command() -> None:
     """Show, move and open up the ledger's database."""

@@ -8,6 +8,7 @@ import click
 
 from ml_assets.cli.shared.completion import PRODUCT
 from ml_assets.cli.shared.context import checked_product, partition_named, run_job, workspace
+from ml_assets.cli.shared.counter import counter
 
 
 @click.command()
@@ -33,13 +34,16 @@ def command(product: str, partition: str | None, as_json: bool) -> None:
 
     def listen(entry: Any) -> None:
         event = entry.dagster_event
+        if event is not None and event.event_type_value in ("STEP_START", "ASSET_CHECK_EVALUATION"):
+            tell(f"{len(results)} checks of {product} {key}: {event.step_key or ''}")
         if event is not None and event.event_type_value == "ASSET_CHECK_EVALUATION":
             results.append(_row(event.asset_check_evaluation_data))
         elif event is not None and event.event_type_value == "STEP_FAILURE":
             error = event.step_failure_data.error
             failures.append(f"{event.step_key}: {(error.cause or error).message.strip()}")
 
-    run_job(space, spec, "checks", tags={"dagster/partition": key, RECHECK: "true"}, listener=listen)
+    with counter(as_json=as_json) as tell:
+        run_job(space, spec, "checks", tags={"dagster/partition": key, RECHECK: "true"}, listener=listen)
     stale = stale_evaluations(space.lineage, spec).get(key)
     failed = [r for r in results if not r["passed"] and r["severity"] == "ERROR"]
     if as_json:

@@ -7,6 +7,7 @@ import click
 
 from ml_assets.cli.shared.completion import PRODUCT
 from ml_assets.cli.shared.context import product_named, workspace
+from ml_assets.cli.shared.counter import counter
 
 
 @click.command()
@@ -34,7 +35,9 @@ def command(
     space = workspace()
     spec = product_named(product, space.settings)
     until = partitions_of(spec).require(partition) if partition else ""
-    partitions = watched(space.lineage, spec, space.settings, until=until)
+    with counter(as_json=as_json) as tell:
+        tell(f"comparing the partitions of {product} with those before them")
+        partitions = watched(space.lineage, spec, space.settings, until=until)
     if html is not None:
         html.parent.mkdir(parents=True, exist_ok=True)
         html.write_text(drift_page(spec, partitions), encoding="utf-8")

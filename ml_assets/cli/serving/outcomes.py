@@ -11,6 +11,7 @@ import click
 
 from ml_assets.cli.shared.completion import PRODUCT
 from ml_assets.cli.shared.context import product_named, workspace
+from ml_assets.cli.shared.counter import counter
 from ml_assets.cli.shared.tables import columns
 
 if TYPE_CHECKING:
@@ -27,15 +28,15 @@ def command(product: str, plots: Path | None, *, as_json: bool) -> None:
     """Show what served of PRODUCT, by partition, release and way of serving: the outcomes that came, the realised metric and
     value beside what was promised and, until outcomes are complete, an estimate without labels; then what promotions promised and
     what came of it (`probation`).
-
-    Example: `ml-assets outcomes loans`.
     """
     from ml_assets.services.outcomes.probation import probations
     from ml_assets.services.outcomes.scoreboard import HEADER, cells, estimate_error, scoreboard
 
     space = workspace()
     spec = product_named(product, space.settings)
-    lines = scoreboard(space.lineage, spec, datetime.now(UTC))
+    with counter(as_json=as_json) as tell:
+        tell(f"reading what served of {product}")
+        lines = scoreboard(space.lineage, spec, datetime.now(UTC))
     if plots is not None:
         from ml_assets.services.outcomes.pictures import pictures
 

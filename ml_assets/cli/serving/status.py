@@ -10,6 +10,7 @@ import msgspec
 
 from ml_assets.cli.shared.completion import PRODUCT
 from ml_assets.cli.shared.context import product_named, workspace
+from ml_assets.cli.shared.counter import counter
 from ml_assets.cli.shared.tables import row, table
 from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.spec.product import Product
@@ -26,7 +27,7 @@ def command(*, product: str, html: Path | None, as_json: bool) -> None:
     """Show what serves of PRODUCT, since when and why, the outcome of the newest partition, what is wrong or stale and what to do
     next; then one row per partition: rows, quarantined, metrics, verdict, release.
 
-    Example: `ml-assets status flights --html build/status.html`, a page with figures over partitions that needs nothing else.
+    With --html FILE the same is a page with figures over partitions that needs nothing else.
 
     Evaluations that other code, configuration or libraries made, or that no look was charged for in this home, are named before
     the table.
@@ -38,7 +39,9 @@ def command(*, product: str, html: Path | None, as_json: bool) -> None:
 
     space = workspace()
     spec = product_named(product, space.settings)
-    stale = stale_evaluations(space.lineage, spec)
+    with counter(as_json=as_json) as tell:
+        tell(f"looking for what is stale of {product}")
+        stale = stale_evaluations(space.lineage, spec)
     uncharged = _uncharged(space, spec)
     rows = [
         row(space, spec, key) | {"stale": stale[key].message if key in stale else None, "not_charged": uncharged.get(key)}

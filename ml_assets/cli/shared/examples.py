@@ -44,6 +44,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "approve": ("ml-assets approve flights 2013-04.377d642d --reason 'read the model card'",),
     "refuse": ("ml-assets refuse flights 2013-04.377d642d --reason 'trained on the strike'",),
     "override": ("ml-assets override flights --partition 2013-03 --by ann --reason 'the old one is wrong'",),
+    "reopen": ("ml-assets reopen loans --partition 0006 --by ann --reason 'a year without new customers'",),
     "rollback": (
         "ml-assets rollback flights --reason 'late rates look wrong'",
         "ml-assets rollback flights --to 2013-04.377d642d",
@@ -96,6 +97,10 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "judge": ("ml-assets judge flights --protocol 1 --base walk/base --head walk/head --output judged.json",),
     "report": ("ml-assets report flights", "ml-assets report flights --partition 2013-04 --output build/report"),
     "schema": ("ml-assets schema", "ml-assets schema report.json --output report.schema.json"),
+    "ledger": ("ml-assets ledger show",),
+    "ledger show": ("ml-assets ledger show", "ml-assets ledger show --json"),
+    "ledger move": ("ml-assets ledger move postgresql://ml@db.example/ledger",),
+    "ledger grants": ("ml-assets ledger grants ml_server",),
     "gates": ("ml-assets gates budget flights",),
     "gates verify": ("ml-assets gates verify flights", "ml-assets gates verify flights --partition 2013-04 --samples 200"),
     "gates mutate": ("ml-assets gates mutate flights", "ml-assets gates mutate flights --only A/A --draws 50"),

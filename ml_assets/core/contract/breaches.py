@@ -28,6 +28,8 @@ BreachCode = Literal[
 _EXAMPLES = 5
 _VALUES, _LONGEST = 3, 40
 """Values of a reason that are shown, and how many characters of each."""
+_LONGEST_LIST = 300
+"""Characters of the names of columns that are delivered beyond the contract: said once, and a header may be all one name."""
 MOST_CHECKED = 5_000_000
 """Rows of a table on which checks of a whole partition are run: they hold all of it in memory at once."""
 MOST = 0.5  # a delivery with more rows than this outside its partition is one for another partition
@@ -73,8 +75,8 @@ def column_breaches(columns: Sequence[str], *, table: str, rules: Rules) -> list
     missing = [name for name in rules.dtypes if name not in columns]
     dropped = set() if not rules.drops_extra_columns else set(columns) - set(RESERVED_COLUMNS)
     extra = [name for name in columns if name not in rules.dtypes and name not in dropped]
-    beyond = f"; delivered beyond the contract: {', '.join(extra)}" if extra else ""
-    absent = [_absent(name, table=table, beyond=beyond) for name in missing]
+    beyond = f"; delivered beyond the contract: {', '.join(extra)}"[:_LONGEST_LIST] if extra else ""
+    absent = [_absent(name, table=table, beyond="" if number else beyond) for number, name in enumerate(missing)]
     return absent + [_unknown(name, table=table, rules=rules, allowed=missing or list(rules.dtypes)) for name in extra]
 
 

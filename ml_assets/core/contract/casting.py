@@ -20,6 +20,8 @@ _WHOLE_TEXT = r"^\s*[+-]?\d+(\.0*)?\s*$"
 
 def without_nulls_in_words(column: pl.Series, *, null_values: Sequence[str]) -> pl.Series:
     """The column with null where the delivery spells a missing value (NA, an empty text, NaN in a typed file)."""
+    if column.dtype in (pl.Categorical, pl.Enum):
+        column = column.cast(pl.String)
     if column.dtype == pl.String:
         return column.set(column.is_in(list(null_values)), None) if null_values else column
     return column.fill_nan(None) if column.dtype.is_float() else column

@@ -16,11 +16,13 @@ _MAGIC = {
     b"\x28\xb5\x2f\xfd": "it is compressed with zstd: add `compression: zstd`",
     b"\xfd7zXZ": "it is compressed with xz: deliver it as it is, or with gzip",
     b"BZh": "it is compressed with bzip2: deliver it as it is, or with gzip",
+    b"\xff\xfe\0\0": "it is UTF-32 text: add `encoding: utf-32`",
     b"\xff\xfe": "it is UTF-16 text: add `encoding: utf-16`",
     b"\xfe\xff": "it is UTF-16 text: add `encoding: utf-16`",
 }
 COMPRESSED = {"gzip": b"\x1f\x8b", "zstd": b"\x28\xb5\x2f\xfd"}
 """The first bytes of compressed files."""
+SAMPLE, MOSTLY = 1000, 0.8
 _SEPARATORS = {";": '";"', "\t": '"\\t"', "|": '"|"', ",": '","'}
 
 
@@ -89,7 +91,17 @@ def _seems(content: bytes) -> str:
     """The format that the first bytes of a file indicate, if it isn't text: a header may well begin with the same letters."""
     if b"\0" not in content and _is_utf8(content):
         return ""
-    return next((format_name for magic, format_name in _MAGIC.items() if content.startswith(magic)), "")
+    known = next((format_name for magic, format_name in _MAGIC.items() if content.startswith(magic)), "")
+    return known or _seems_wide(content[:SAMPLE])
+
+
+def _seems_wide(start: bytes) -> str:
+    """UTF-16 without a mark at its beginning: of Latin letters every second byte is 0."""
+    for first, encoding in ((0, "utf-16-be"), (1, "utf-16-le")):
+        others = start[1 - first :: 2]
+        if start[first::2].count(0) > MOSTLY * len(others) and others.count(0) < (1 - MOSTLY) * len(others):
+            return f"it seems to be UTF-16 text: add `encoding: {encoding}`"
+    return ""
 
 
 def _is_utf8(content: bytes) -> bool:

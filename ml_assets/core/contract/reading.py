@@ -42,6 +42,8 @@ def _read_csv(content: bytes, *, table: ReferenceSpec, name: str) -> pl.DataFram
         text = decoded(content, table=table)
     except Undecodable as error:
         raise DeliveryError(code="encoding", name=name, problem=str(error)) from None
+    if not text.strip():
+        raise DeliveryError(code="empty", name=name, problem=f"the file has no content ({len(content)} bytes)")
     if "\x00" in text:
         raise DeliveryError(code="unreadable", name=name, problem="holds NUL bytes: it is not a CSV file")
     content, is_quoted = text.encode(), bool(table.quote) and table.quote in text
@@ -64,6 +66,8 @@ def _rows(text: str, table: ReferenceSpec, *, strict: bool = False) -> Iterator[
 
 def _header(text: str, *, table: ReferenceSpec, name: str) -> list[str]:
     header = next(_rows(text, table), [])
+    if not header:
+        raise DeliveryError(code="header", name=name, problem="the first line is empty: it has to name the columns")
     if len(header) == 1 and (hint := other_separator(header[0], declared=table.separator)):
         raise DeliveryError(code="header", name=name, problem=f"the header has one column; {hint}")
     if twice := sorted({column for column in header if header.count(column) > 1}):
@@ -105,9 +109,10 @@ def _refuse_ragged(fields: np.ndarray, *, width: int, name: str) -> None:
             name=name,
             problem=f"the last row ({row}) has {field_count} of {width} fields: the file was cut short",
         )
-    raise DeliveryError(
-        code="ragged", name=name, problem=f"{len(wrong)} rows do not have {width} fields; row {row} has {field_count}"
-    )
+    problem = f"{len(wrong)} rows do not have {width} fields; row {row} has {field_count}"
+    if len(wrong) == len(fields) - 1 > 1 and (fields[1:] == field_count).all():
+        problem = f"the first line has {width} fields and every row {field_count}: it has to name the columns"
+    raise DeliveryError(code="ragged", name=name, problem=problem)
 
 
 def _read_parquet(content: bytes, *, name: str) -> pl.DataFrame:

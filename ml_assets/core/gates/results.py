@@ -7,9 +7,9 @@ SIGNS = {"PASS": "✓", "FAIL": "✗", "UNDECIDED": "?"}
 
 
 def result_in_words(claim: ClaimFacts) -> str:
-    """`shown` of a claim to be proven, `not disproven` of a veto; else `disproven`, `undecided`, or the outcome as it was
+    """`proven` of a claim to be shown, `not disproven` of a veto; else `disproven`, `undecided`, or the outcome as it was
     recorded."""
-    passed = "not disproven" if claim.kind == "veto" else "shown"
+    passed = "not disproven" if claim.kind == "veto" else "proven"
     return {"PASS": passed, "FAIL": "disproven", "UNDECIDED": "undecided"}.get(claim.outcome, claim.outcome)
 
 

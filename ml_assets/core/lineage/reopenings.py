@@ -13,6 +13,10 @@ class ReopeningRecord(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
+DECISIONS = "decision/"
+"""The beginning of the names of people's decisions that something is made from."""
+
+
 def reopening_asset(product: str) -> str:
     """The name of such decisions among what features are made from."""
-    return f"decision/{product}/reopening"
+    return f"{DECISIONS}{product}/reopening"

@@ -57,6 +57,8 @@ def _built_by(module: str, *functions: str) -> tuple[str, ...]:
 
 
 _TABLES = ("numpy", "pandera", "polars")
+_DELIVERED = (*_TABLES, "pyarrow")
+"""What a delivered file is read and held to its contract with."""
 _JUDGED = ("catboost", "duckdb", "msgspec", "numpy", "polars", "pyarrow", "scipy")
 _LOGGED = tuple(f"resources.tracking.mlflow_catalogue:{name}" for name in ("log", "Catalogue", "Catalogue.run"))
 _REFERENCE = Read("reference", is_declared=lambda product: bool(product.delivery.reference))
@@ -80,12 +82,12 @@ _TRAINED = (
 )
 _ENOUGH = tuple(replace(read, at_least=lambda product: product.window.minimum) for read in _TRAINED)
 _STAGES = (
-    Stage("raw", _built_by("raw"), sections=("delivery",), packages=("numpy", "polars")),
+    Stage("raw", _built_by("raw"), sections=("delivery",), packages=("numpy", "polars", "pyarrow")),
     Stage(
         "reference",
         _built_by("reference"),
         sections=("delivery",),
-        packages=_TABLES,
+        packages=_DELIVERED,
         files=("contract",),
         is_partitioned=False,
     ),
@@ -118,7 +120,7 @@ _STAGES = (
         _built_by("outcomes"),
         (Read("features"),),
         ("labels", "features"),
-        _TABLES,
+        _DELIVERED,
         ("contract",),
         is_declared=has_labels,
     ),

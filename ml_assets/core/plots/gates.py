@@ -106,7 +106,7 @@ def claims_thumbnail(verdict: VerdictFacts) -> str | None:
     names = "".join(f"<tspan x='0' dy='{step}'>{row.name[:16]}</tspan>" for row in rows)
     text = f"<text y='{6 - step}' style='font:6px Arial'>{names}</text>"
     limit = f"<path d='M80,0V72' stroke='#333'/>{paths}{text}"
-    axis = f"<text x='22' y='80' style='font:6px Arial'>{-edge:.1f} standard errors to limit: 0, {edge:+.1f}: holds</text>"
+    axis = f"<text y='80' style='font:6px Arial'>limit at the line, edge at {edge:.0f} standard errors</text>"
     pictures = (inline_svg(body, name="claims") for body in (f"{limit}{axis}", limit))
     return next((picture for picture in pictures if len(picture) < INLINE), None)
 

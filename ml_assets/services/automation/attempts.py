@@ -66,14 +66,26 @@ class Landed:
         return FileDigests.read(self.cache / f"landing-{self.product.name}.json")
 
     @cached_property
-    def reference(self) -> str:
-        """The digest of the reference tables; "" while one is missing, or where there are none."""
-        return content_digest(landing_digests.reference(self.landing, self.product, self.digests))
+    def reference(self) -> dict[str, str]:
+        """The digest of each reference table's file; nothing while one is missing, or where there are none."""
+        return landing_digests.reference(self.landing, self.product, self.digests)
 
     def content(self, partition: str) -> str:
         """The digest of a partition's files. Raises NotDelivered."""
         files = self.landing.partition_files(self.product, partition)
         return content_digest({table: self.digests.of(str(path), path.stat()) for table, path in files.items()})
+
+
+def reference_read(lineage: Lineage, product: Product) -> dict[str, str]:
+    """The digest of each reference table's file that was read last; nothing before any was."""
+    current = lineage.ledger.current(product.name, "reference", "") if product.delivery.reference else None
+    return {source.asset.rpartition("/")[2]: source.data_version for source in current.recipe.inputs} if current else {}
+
+
+def reference_digest(lineage: Lineage, landed: Landed) -> str:
+    """The digest of the reference tables that a run reads now: those in the landing folder or, while one is missing there, those
+    that were read last, which the store keeps."""
+    return content_digest(landed.reference or reference_read(lineage, landed.product))
 
 
 def begin(lineage: Lineage, landed: Landed, partition: str, *, run: str, tags: Mapping[str, str]) -> None:
@@ -83,7 +95,7 @@ def begin(lineage: Lineage, landed: Landed, partition: str, *, run: str, tags: M
         content = landed.content(partition)
     except NotDelivered:  # raw reads again what the store keeps, or says what is missing
         return
-    delivery = Delivery(partition, content, landed.reference, code_digest(product))
+    delivery = Delivery(partition, content, reference_digest(lineage, landed), code_digest(product))
     landed.digests.write()
     newest = recorded.newest(lineage.ledger, product.name, [partition]).get(partition)
     last = newest.record if newest else None
@@ -94,7 +106,7 @@ def begin(lineage: Lineage, landed: Landed, partition: str, *, run: str, tags: M
         product=product.name,
         partition=partition,
         content=content,
-        reference=landed.reference,
+        reference=delivery.reference,
         code=delivery.code,
         number=max(int(tags.get(NUMBER_TAG, 1)), last.number + 1 if last else 1),
         tries=int(tags.get(TRIES_TAG, 1)),

@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ml_assets.core.lineage.attempts import Attempt, Delivery, Step, next_step
-from ml_assets.services.automation.attempts import NUMBER_TAG, Landed, code_digest, content_digest, lost
+from ml_assets.services.automation.attempts import (
+    NUMBER_TAG,
+    Landed,
+    code_digest,
+    content_digest,
+    lost,
+    reference_digest,
+    reference_read,
+)
 from ml_assets.services.automation.outcomes import outcome_of
 from ml_assets.spec.product import Product
 from resources.ledger import attempts as recorded
@@ -39,7 +47,7 @@ class Due:
 
 def due(lineage: Lineage, landed: Landed, instance: "DagsterInstance", *, most: int) -> Due:
     """At most `most` deliveries that are new, changed, or whose run broke, and that no run is about to read. Raises NotDelivered
-    where a reference table is missing."""
+    where a reference table is missing and none was ever read."""
     launches, product = Due(), landed.product
     busy = _busy(instance, product)
     for delivery, newest in _deliveries(lineage, landed, launches.waits):
@@ -60,7 +68,8 @@ def _deliveries(lineage: Lineage, landed: Landed, waits: list[str]) -> Iterator[
     """Every delivered partition that is still and not known to be current, in order, with its newest attempt. One that was read
     before attempts were recorded is not among them."""
     product, changed = landed.product, dict[str, dict[str, str]]()
-    if partitions := landed.listing.partitions:
+    partitions = landed.listing.partitions
+    if partitions and not reference_read(lineage, product):
         landed.landing.reference_files(product)
     current, newest_key = recorded.current_contents(lineage.ledger, product.name), max(partitions, default="")
     still_since = time.time() - product.landing.settle
@@ -84,7 +93,10 @@ def _deliveries(lineage: Lineage, landed: Landed, waits: list[str]) -> Iterator[
     for key, digests in changed.items():
         counts = key == newest_key and (key in attempts or is_reference_new)
         if key in attempts or read.get(key) != digests or counts:
-            yield Delivery(key, content_digest(digests), landed.reference if counts else "", code), attempts.get(key)
+            yield (
+                Delivery(key, content_digest(digests), reference_digest(lineage, landed) if counts else "", code),
+                attempts.get(key),
+            )
 
 
 def _changed(stat: "os.stat_result") -> float:
@@ -95,9 +107,8 @@ def _changed(stat: "os.stat_result") -> float:
 
 def _is_reference_new(lineage: Lineage, landed: Landed) -> bool:
     """Whether the reference tables are not those that were read last; false before any was."""
-    current = lineage.ledger.current(landed.product.name, "reference", "") if landed.product.delivery.reference else None
-    read = {source.asset.rpartition("/")[2]: source.data_version for source in current.recipe.inputs} if current else {}
-    return bool(read) and content_digest(read) != landed.reference
+    read = reference_read(lineage, landed.product)
+    return bool(read) and content_digest(read) != reference_digest(lineage, landed)
 
 
 def _step(lineage: Lineage, instance: "DagsterInstance", product: Product, delivery: Delivery, newest: Attempt | None) -> Step:

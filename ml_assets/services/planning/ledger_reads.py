@@ -8,9 +8,10 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Select, case, func, select
+from sqlalchemy import Connection, Select, case, func, or_, select
 
 from ml_assets.core.lineage.planning import Asset, CurrentManifest, Definition
+from ml_assets.core.lineage.reopenings import DECISIONS
 from ml_assets.core.release.promotion import Move
 from ml_assets.spec.product import Product
 from resources.ledger import tables as schema
@@ -98,8 +99,8 @@ def _published_last(connection: Connection, product: Product) -> dict[Asset, int
 
 
 def _read_inputs(connection: Connection, producers: Mapping[int, _Made]) -> None:
-    """Note what each manifest read: data versions by (stage or landing table, partition). What an evaluation learned from earlier
-    ones has no producer and is left out: it makes nothing stale."""
+    """Note what each manifest read: data versions by (stage, landing table or decision, partition). What an evaluation learned
+    from earlier ones has no producer and is left out: it makes nothing stale."""
     i = schema.inputs.c
     find = producers.get
     for consumer, producer in _rows(connection, select(i.consumer, i.producer).where(i.producer.is_not(None))):
@@ -107,7 +108,7 @@ def _read_inputs(connection: Connection, producers: Mapping[int, _Made]) -> None
             asset, version, _ = producers[producer]
             reader[2][asset] = version
     delivered = select(i.consumer, i.asset, i.partition, i.data_version).where(
-        i.producer.is_(None), i.asset.startswith("landing/")
+        i.producer.is_(None), or_(i.asset.startswith("landing/"), i.asset.startswith(DECISIONS))
     )
     for consumer, name, partition, version in _rows(connection, delivered):
         if consumer in producers:

@@ -12,6 +12,7 @@ from ml_assets.core.lineage import stages
 from ml_assets.core.lineage.differences import differences, shown
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.planning import Cause, Definition, Item, Planner, Situation
+from ml_assets.core.lineage.reopenings import DECISIONS
 from ml_assets.core.outcomes.maturity import is_matured
 from ml_assets.core.release.serving_history import answered
 from ml_assets.services.build_snapshots import reopening_digests
@@ -129,6 +130,8 @@ def tell(ledger: Ledger, product: Product, cause: Cause) -> str:
             return f"{where}: its snapshot is missing from the store"
         case "release":
             return f"the release that scored {cause.partition} was recalled"
+        case "input" if cause.stage.startswith(DECISIONS):
+            return f"a person had {cause.partition} tested on the last fold again"
         case "input":
             return f"{where} has other content than what was read"
         case "recalled":

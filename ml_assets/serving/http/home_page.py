@@ -26,6 +26,7 @@ def home_page(bundle: Bundle, version: Mapping[str, Any], routes: Mapping[str, t
         task=bundle.card.task,
         threshold=bundle.card.threshold,
         fields=[(field.name, _type(field), _allowed(field)) for field in bundle.requests.fields],
+        rules=[(rule.name, rule.text) for rule in bundle.requests.rules],
         example=json.dumps(example(bundle.requests.fields, day=newest_day(version)), indent=2, ensure_ascii=False),
         routes=routes,
     )

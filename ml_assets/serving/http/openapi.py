@@ -30,6 +30,8 @@ def document(requests: RequestDecoder, card: Card) -> dict[str, Any]:
     row = components["Request"]
     for field in requests.fields:
         row["properties"][field.name] = _described(field, row["properties"][field.name])
+    if rules := requests.rules:
+        row["description"] = "Each row keeps: " + "; ".join(f"{rule.text} ({rule.name})" for rule in rules)
     schemas = {"Request": row, "Refusal": _refusal(), "Answer": _answer(card)}
     many = {"type": "array", "items": request, "minItems": 1, "maxItems": requests.limits.rows}
     rows = {"type": "object", "properties": {"rows": many}, "required": ["rows"], "additionalProperties": False}
@@ -56,7 +58,8 @@ def _predict(body: dict[str, Any]) -> dict[str, Any]:
     scored = {"description": "Scores in the order of the rows", **_json({"$ref": "#/components/schemas/Answer"})}
     reasons = {
         "400": "Not JSON", "401": "No API key", "403": "The API key does not allow this", "408": "Took too long to arrive",
-        "413": "Too large", "415": "The body is encoded", "422": "A field is refused", "429": "Too many requests of this client",
+        "413": "Too large", "415": "The body is encoded", "422": "A field or a row is refused",
+        "429": "Too many requests of this client",
         "503": "Not ready, or too busy",
     }  # fmt: skip
     return {

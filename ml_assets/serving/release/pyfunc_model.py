@@ -10,15 +10,20 @@ from typing import Any
 
 import numpy as np
 
+from ml_assets.core.metrics.score_columns import likeliest, names
 from ml_assets.core.model.scoring import ScoringError
 from ml_assets.serving.plain.feature_values import CATEGORY, FeatureValues
-from ml_assets.serving.release.bundle import Bundle, load
+from ml_assets.serving.release.bundle import Bundle, Card, load
 
-ANSWERS: Mapping[str, Mapping[str, str]] = {
-    "binary": {"probability": "double", "decision": "boolean"},
-    "regression": {"value": "double"},
-}
-"""The columns of what is returned, with MLflow's names of their types, by task: the fields of the endpoint's answer."""
+
+def answers_of(card: Card) -> dict[str, str]:
+    """The columns of what a release returns, with MLflow's names of their types: the fields of the endpoint's answer; of several
+    classes one column for the probability of each."""
+    if card.classes:
+        return {"class": "string", **dict.fromkeys(names("probability", card.classes), "double")}
+    if card.task == "binary":
+        return {"probability": "double", **({"decision": "boolean"} if card.threshold is not None else {})}
+    return {"value": "double"}
 
 
 class PyfuncModel:
@@ -34,15 +39,19 @@ class PyfuncModel:
         Returns a DataFrame with the same index: the endpoint's fields but for the id. Raises ScoringError where a feature is not
         there.
         """
-        features = self.bundle.card.features
+        card, features = self.bundle.card, self.bundle.card.features
         if missing := [feature["name"] for feature in features if feature["name"] not in model_input.columns]:
             raise ScoringError(
                 f"{self.bundle.release} needs the features {', '.join(missing)}; there are {[*model_input.columns]}"
             )
         scores = self.bundle.score_features(values_of(model_input, features))
-        answer: dict[str, Any] = {next(iter(ANSWERS[self.bundle.card.task])): scores}
-        if self.bundle.card.task == "binary" and self.bundle.card.threshold is not None:
-            answer["decision"] = scores >= self.bundle.card.threshold
+        if card.classes:
+            answer: dict[str, Any] = {"class": [card.classes[number] for number in likeliest(scores)]}
+            answer |= dict(zip(names("probability", card.classes), scores.T, strict=True))
+        else:
+            answer = {next(iter(answers_of(card))): scores}
+        if card.threshold is not None:
+            answer["decision"] = scores >= card.threshold
         return type(model_input)(answer, index=model_input.index)
 
 
