@@ -17,6 +17,7 @@ from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.services.replicas.addresses import addresses
 from ml_assets.services.replicas.follower import Follower, LedgerAway
 from ml_assets.services.replicas.reconcile import reconcile_reported
+from ml_assets.services.verify.home import verify
 from ml_assets.serving.client import http_client as client
 from ml_assets.spec.product import Product
 from resources.endpoints import break_glass
@@ -294,3 +295,25 @@ def test_a_server_of_another_home_is_told_by_its_ledger() -> None:
     assert all(name in sentence for name in ("bbbbbbbbbbbb", "aaaaaaaaaaaa", "2013-01.a", "trains"))
     for known in ({**version, "ledger": {"id": own}}, {**version, "ledger": None}, {"release": "2013-01.a"}):
         assert client.stranger(known, own) == ""
+
+
+def test_a_pointer_that_lags_behind_other_machines_is_a_note_and_one_that_nobody_wrote_is_not(
+    workspace: Workspace, machine: Workspace
+) -> None:
+    follower = following(machine)
+    follower.pointer()
+    answers(workspace, C)
+
+    def found(space: Workspace) -> list[str]:
+        return [
+            one.message for one in verify(space.settings).discrepancies if one.where.startswith("pointer") and not one.is_note
+        ]
+
+    assert found(machine) == []
+    file = machine.endpoints.file("trains", "production")
+    file.write_text(file.read_text().replace(B.snapshot, A.snapshot))
+    assert [message[:39] for message in found(machine)] == ["does not say what the ledger says: 2013"]
+    file.unlink()
+    assert found(machine) == []
+    workspace.endpoints.file("trains", "production").unlink()
+    assert found(workspace) == ["is not a file; 2013-03.c should serve"]

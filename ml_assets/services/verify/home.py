@@ -42,5 +42,5 @@ def verify(settings: Settings, *, tell: Progress = lambda _: None) -> Verified:
             copies = open_blobs(settings.store, cache=settings.cache / "blobs")
             for digest in check.damaged:  # else this machine would trust for a while that the store has it
                 copies.doubt(digest)
-        counts["endpoints"] = PointerCheck(settings, ledger.moves, ledger.shadows, discrepancies).run()
+        counts["endpoints"] = PointerCheck(settings, ledger.moves, ledger.shadows, discrepancies, ledger.served).run()
     return Verified(counts, tuple(discrepancies.collected))

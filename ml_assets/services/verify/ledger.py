@@ -36,8 +36,8 @@ RESTORE = "restore the ledger from a copy"
 
 @dataclass
 class LedgerCheck:
-    """`folder` is scratch. The names in the entries are kept for the other checks: snapshots, and the releases that should
-    serve."""
+    """`folder` is scratch. The names in the entries are kept for the other checks: snapshots, the releases that should serve,
+    and all that ever `served`: product, environment, since when, bundle."""
 
     url: str
     checkpoint: Path
@@ -47,6 +47,7 @@ class LedgerCheck:
     named: dict[str, str] = field(default_factory=dict)
     moves: dict[tuple[str, str], Record[MoveRecord]] = field(default_factory=dict)
     shadows: dict[tuple[str, str], Record[ShadowRecord]] = field(default_factory=dict)
+    served: set[tuple[str, str, str, str]] = field(default_factory=set)
     heads: dict[int, str] = field(default_factory=dict)
     broken: set[int] = field(default_factory=set)
 
@@ -148,6 +149,7 @@ class LedgerCheck:
         elif entry.kind in ("promotion", "staging", "rollback"):
             move = read(entry, MoveRecord)
             self.moves[move.body.product, move.body.environment] = move
+            self.served.add((move.body.product, move.body.environment, move.at, move.body.bundle))
         elif entry.kind == "shadow":
             shadow = read(entry, ShadowRecord)
             self.shadows[shadow.body.product, shadow.body.environment] = shadow
