@@ -156,11 +156,9 @@ def _described(lineage: Lineage, product: Product, name: str, release: Manifest,
     bundle = load(folder, is_compiled=False)
     golden = msgspec.json.decode((folder / "golden.json").read_bytes(), type=Golden)
     example = bundle.features_of(bundle.requests.convert(golden.requests[:1])).rows(bundle.card.features)
+    card = bundle.card
     return Described(
-        f"{product.name}-{name}".replace(".", "-"),
-        _types(lineage, release, bundle.card.features),
-        answers_of(bundle.card),
-        example,
+        f"{product.name}-{name}".replace(".", "-"), _types(lineage, release, card.features), answers_of(card), example
     )
 
 

@@ -29,7 +29,7 @@ _HELD_IF_WHOLE = ("greater_than", "less_than")
 class Written:
     """The parts of product.yaml that others follow from, and the dbt models with a file of their own. `tables`: the delivered
     tables and the column of time of each; `time` is "" where a question has none. `outcomes`: the table that outcomes come in
-    where they are delivered apart."""
+    where they are delivered apart; `labels`: the label and what else labels have next to the key."""
 
     product: str
     tables: tuple[tuple[str, str], ...]
@@ -38,6 +38,7 @@ class Written:
     label: str
     models: frozenset[str]
     outcomes: str = ""
+    labels: tuple[str, ...] = ()
 
     def has(self, relation: str) -> bool:
         """Whether the dbt model is written."""
@@ -122,7 +123,7 @@ def why_not(module: ModuleType, written: Written, relation: str) -> str:
     if table is None:
         return f"it follows from one delivered table alone, and there are {len(written.tables)}"
     apart = relation == "labels" and written.outcomes
-    needed = [*written.key, *([] if apart else [written.label])]
+    needed = [*written.key, *([] if apart else written.labels)]
     needed = needed if relation == "labels" else list(_columns(getattr(module, "Request", None)))
     delivered = _columns(module.TABLES[table])
     if extra := [name for name in needed if name not in delivered]:
@@ -160,7 +161,7 @@ def _known_after(model: Any) -> set[str]:
 def _request(module: ModuleType, written: Written) -> Any:
     """The columns of a delivered row that are known when the question is asked, with the limits that a request can be held to."""
     table = module.TABLES[written.tables[0][0]]
-    later = {*_known_after(table), written.label}
+    later = {*_known_after(table), *written.labels}
     columns = {
         name: column
         for name, column in _columns(table).items()
@@ -250,7 +251,7 @@ def _sql(module: ModuleType, written: Written, relation: str) -> str:
         return f"select {_named(_columns(module.Features))}\nfrom {requests}\n"
     table, time = written.tables[0]
     is_unknown = relation == "labels" and bool(written.outcomes)
-    columns = _columns(module.Request) if relation == "requests" else (*written.key, *([] if is_unknown else [written.label]))
+    columns = _columns(module.Request) if relation == "requests" else (*written.key, *([] if is_unknown else written.labels))
     unknown = f", {_unknown(module, written)}" if is_unknown else ""
     query = f"select {_named(columns, of='delivered.')}{unknown}\nfrom {{{{ source('dataset', '{table}') }}}} as delivered\n"
     if not time:

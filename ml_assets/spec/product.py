@@ -163,7 +163,7 @@ class Product(Section):
         tables = tuple((name, table.time) for name, table in self.delivery.tables.items())
         spec, models = self.features, written_models(self.files.dbt)
         outcomes = self.labels.outcomes_table if self.labels and self.labels.delivered else ""
-        return Written(self.name, tables, spec.key, spec.time, spec.label, models, outcomes)
+        return Written(self.name, tables, spec.key, spec.time, spec.label, models, outcomes, spec.labels)
 
     @property
     def dbt(self) -> dict[str, bytes]:

@@ -35,20 +35,27 @@ Parameter = Annotated[str, AfterValidator(parameter_of_task)]
 class FeatureSpec(Section):
     """The columns that name a question, its time and its label, and how many earlier partitions dbt may read. `time` is "" where
     a question has none, as of a static table. `positive`: the label that counts as yes, where it is text. `classes`: the values
-    of a label of several classes, in the order of their scores."""
+    of a label of several classes, in the order of their scores. `weight`: a column next to the label by which a row counts in
+    training."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"positive", "classes"})
+    later: ClassVar[frozenset[str]] = frozenset({"positive", "classes", "weight"})
     lookback: int = Field(default=0, ge=0)
     key: tuple[Column, ...] = Field(min_length=1)
     time: str = ""
     label: Column
     positive: str | None = None
     classes: tuple[StrictStr | StrictInt, ...] = ()
+    weight: Column | None = None
 
     @property
     def class_names(self) -> tuple[str, ...]:
         """The classes as texts; their order is that of the scores. Empty for a label that is none of several classes."""
         return tuple(map(str, self.classes))
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The columns that labels have in addition to the key: the label, and the weight where one is declared."""
+        return (self.label, self.weight) if self.weight else (self.label,)
 
     @property
     def identity(self) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import pytest
 from ml_assets.core.model.baseline import BaselineRefused, baseline_scores
 from ml_assets.core.model.features import FeaturesRefused, numeric_label
 from ml_assets.core.model.scoring import load_model, score_frame
-from ml_assets.core.model.training import fit, parameters
+from ml_assets.core.model.training import TrainingRefused, fit, parameters
 from ml_assets.core.outcomes.realised import served_scores
 from ml_assets.spec.baselines import SimpleModelSpec
 from ml_assets.spec.product import Product
@@ -41,9 +41,7 @@ def test_a_label_becomes_the_number_of_its_class_in_the_declared_order(tmp_path:
 
 
 def test_a_label_that_is_none_of_the_classes_is_named_with_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(
-        FeaturesRefused, match="the label 'is_late' is 'lost', which is none of the classes; allowed: early, on time"
-    ):
+    with pytest.raises(FeaturesRefused, match="the label 'is_late' is 'lost', which is none of the classes"):
         numeric_label(pl.DataFrame({LABEL: ["late", "lost"]}), of_classes(tmp_path))
     with pytest.raises(FeaturesRefused, match=r"is '10\.5', which is none"):
         numeric_label(pl.DataFrame({LABEL: [10.5, 20.0]}), of_classes(tmp_path / "numbers", 10, 20, 30))
@@ -75,10 +73,38 @@ def test_a_simple_model_of_several_classes_has_their_shares_or_one_model_against
     ).mean() + 0.1
     without = baseline_scores(SimpleModelSpec(linear=("distance",)), trained.filter(pl.col(LABEL) != 2), tested, product=product)
     assert without[:, 2].max() == 0
-    with pytest.raises(BaselineRefused, match="one column is no probability of several classes; `linear:"):
+    with pytest.raises(BaselineRefused, match="one column is no probability of several classes"):
         baseline_scores(SimpleModelSpec(column="distance"), trained, tested, product=product)
 
 
 def test_served_scores_of_a_release_that_knew_fewer_classes_are_0_for_the_new_one() -> None:
     served = pl.DataFrame({"score": [0.9, 0.6], "score: early": [0.9, 0.4], "score: late": [0.1, None]})
     assert served_scores(served, CLASSES).tolist() == [[0.9, 0.0, 0.1], [0.4, 0.0, 0.0]]
+
+
+def test_a_row_counts_in_training_by_its_weight(tmp_path: Path) -> None:
+    product = of_classes(tmp_path)
+    weighted = product.model_copy(update={"features": product.features.model_copy(update={"weight": "count"})})
+    frame = rows().with_columns(count=pl.when(pl.col(LABEL) == 2).then(0).otherwise(1))
+    heavy = fit(frame, product=weighted, columns=["distance", "line"])
+    plain = fit(frame, product=product, columns=["distance", "line"])
+    scores = [score_frame(load_model(f.content, "multiclass"), frame, f.features)[:, 2].mean() for f in (heavy, plain)]
+    assert scores[0] < scores[1] - 0.05
+    alike = fit(frame.with_columns(count=pl.lit(1.0)), product=weighted, columns=["distance", "line"])
+    assert alike.fingerprint == plain.fingerprint
+    for value in (-1.0, None, float("nan"), float("inf")):
+        wrong = frame.with_columns(count=pl.when(pl.col("line") == "A").then(value).otherwise(1.0))
+        with pytest.raises(TrainingRefused, match="training rows have a weight 'count' that is missing, negative or not finite"):
+            fit(wrong, product=weighted, columns=["distance", "line"])
+    with pytest.raises(TrainingRefused, match="the weight 'count' is 0 in all 300"):
+        fit(frame.with_columns(count=pl.lit(0)), product=weighted, columns=["distance", "line"])
+
+
+def test_classes_are_weighted_by_catboosts_own_parameters(tmp_path: Path) -> None:
+    product, frame = of_classes(tmp_path), rows()
+    model = product.model.model_copy(update={"params": {"class_weights": [1, 1, 20]}})
+    scores = [
+        score_frame(load_model(f.content, "multiclass"), frame, f.features)[:, 2].mean()
+        for f in (fit(frame, product=p, columns=["distance"]) for p in (product, product.model_copy(update={"model": model})))
+    ]
+    assert scores[1] > scores[0] + 0.1

@@ -14,6 +14,7 @@ from ml_assets.core.metrics.estimates import MetricError, estimate, measure
 from ml_assets.core.metrics.intervals import Units
 from ml_assets.core.metrics.multiclass import MULTICLASS
 from ml_assets.core.plots.figures import plots
+from ml_assets.core.plots.thumbnails import confusion
 from ml_assets.spec.claim_grammar import parse
 from ml_assets.spec.gates import MinimumSpec
 
@@ -130,3 +131,10 @@ def test_a_class_that_a_release_does_not_know_has_the_probability_0() -> None:
     wanted = ("top", "new", "low")
     aligned = score_columns.aligned(scores, own=CLASSES, wanted=wanted)
     assert np.array_equal(aligned, np.column_stack([scores[:, 3], np.zeros(len(scores)), scores[:, 0]]))
+
+
+def test_the_small_confusion_matrix_has_a_row_for_each_class() -> None:
+    evaluation = measured_rows()
+    text = confusion(evaluation.confusion["candidate"], evaluation.classes)
+    first = [evaluation.confusion["candidate"][f"0,{decided}"] for decided in range(4)]
+    assert f"|actual low|{'|'.join(map(str, first))}|" in text

@@ -11,7 +11,7 @@ import yaml
 
 from ml_assets.core.digests import digest_file
 from ml_assets.core.model.scoring import ScoringError
-from ml_assets.serving.release.bundle import Bundle, Card, load
+from ml_assets.serving.release.bundle import load
 from ml_assets.serving.release.pyfunc_model import PyfuncModel, answers_of
 from resources.tracking import registry
 from resources.tracking.mlflow_catalogue import Catalogue
@@ -38,7 +38,7 @@ def members(folder: Path) -> dict[str, str]:
 
 @pytest.mark.long
 @pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning")  # importing mlflow.pyfunc
-@pytest.mark.parametrize("task", ["binary", "regression"])
+@pytest.mark.parametrize("task", ["binary", "regression", "multiclass"])
 def test_a_registered_version_scores_feature_rows_as_the_endpoint_does_to_the_last_bit(
     task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -50,7 +50,8 @@ def test_a_registered_version_scores_feature_rows_as_the_endpoint_does_to_the_la
     run = client.create_run(client.create_experiment("flights", (tmp_path / "artifacts" / "flights").as_uri())).info.run_id
     asked = requests(300, seed=5)
     features = offline_features(asked).select(NAMES)
-    described = Described("flights-r1", TYPES, answers_of(load(tmp_path / "r1").card), features.head(1).rows())
+    answers = answers_of(load(tmp_path / "r1", is_compiled=False).card)
+    described = Described("flights-r1", TYPES, answers, features.head(1).rows())
     tags = {"bundle": "b" * 64, "release": "r1"}
     number = catalogue.register("flights", run_id=run, folder=tmp_path / "r1", described=described, tags=tags, description="# r1")
     assert catalogue.register("flights", run_id=run, folder=tmp_path / "r1", described=described, tags=tags) == number
@@ -62,12 +63,13 @@ def test_a_registered_version_scores_feature_rows_as_the_endpoint_does_to_the_la
     loaded = mlflow.pyfunc.load_model("models:/flights@production")
     answer = loaded.predict(features.to_pandas())
     served = load(tmp_path / "r1").score(payload(asked))
-    assert len(set(served)) > 10
-    column = {"binary": "probability", "regression": "value"}[task]
-    assert np.array_equal(answer[column].to_numpy(), np.array(served))
+    columns = [name for name in answers if name not in ("class", "decision")]
+    scores = np.array(served).reshape(len(served), len(columns))
+    assert len(np.unique(scores, axis=0)) > 10
+    assert np.array_equal(answer[columns].to_numpy(), scores)
     assert ("decision" in answer) == (task == "binary")
     assert loaded.metadata.signature.inputs.input_names() == NAMES
-    assert np.array_equal(loaded.predict(loaded.input_example)[column].to_numpy(), np.array(served[:1]))
+    assert np.array_equal(loaded.predict(loaded.input_example)[columns].to_numpy(), scores[:1])
     model = client.get_logged_model(version.tags["model_id"])
     assert (model.source_run_id, model.status.to_int() > 0) == (run, True)
     assert [output.model_id for output in client.get_run(run).outputs.model_outputs] == [model.model_id]
@@ -79,15 +81,6 @@ def test_a_feature_that_lacks_is_named(folder: Path) -> None:
     features = offline_features(requests(3, seed=5)).select(NAMES).to_pandas()
     with pytest.raises(ScoringError, match=r"^r1 needs the features distance; there are \["):
         PyfuncModel(load(folder, is_compiled=False)).predict(features.drop(columns="distance"))
-
-
-def test_of_several_classes_the_likeliest_and_the_probability_of_each_are_given() -> None:
-    card = Card("irises", "multiclass", "r1", [], ["id"], "", "irises_requests", classes=["setosa", "virginica"])
-    model = PyfuncModel(Bundle(card, None, None, None))  # type: ignore[arg-type]
-    answer = model._answer(np.array([[0.25, 0.75], [0.5, 0.5]]))
-    assert list(answer) == list(answers_of(card)) == ["class", "probability_setosa", "probability_virginica"]
-    assert answer["class"] == ["virginica", "setosa"], "of two that are equal the first, as the endpoint says"
-    assert answer["probability_virginica"].tolist() == [0.75, 0.5]
 
 
 OURS = {"flavors": {FLAVOR: {"loader_module": LOADER, "data": BUNDLE, "python_version": "3.11.7"}}, "run_id": "r"}

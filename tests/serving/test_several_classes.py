@@ -18,6 +18,7 @@ from ml_assets.serving.release.bundle import Bundle, load
 from ml_assets.serving.release.bundle_files import BundleRefused
 from ml_assets.serving.release.explanation import explain
 from ml_assets.serving.release.loaded_releases import Serving
+from ml_assets.serving.release.pyfunc_model import PyfuncModel, answers_of
 from resources.endpoints.pointer import Pointer
 from tests.support.logged import log, predicted
 from tests.support.serving_store import CLASSES, Release, payload, requests, train
@@ -127,3 +128,15 @@ def test_an_explanation_is_about_the_most_probable_class_and_adds_up(bundle: Bun
     assert isinstance(scores, list)
     assert (explained.score, explained.likeliest) == (max(scores), CLASSES[int(np.argmax(scores))])
     assert explained.expected + sum(share.contribution for share in explained.shares) == pytest.approx(explained.raw_score)
+
+
+def test_a_model_that_mlflow_loads_has_a_column_for_each_class(bundle: Bundle) -> None:
+    import pandas as pd
+
+    values = bundle.features_of(bundle.requests.convert(payload(requests(30, seed=2))))
+    names = [feature["name"] for feature in bundle.card.features]
+    answered = PyfuncModel(bundle).predict(pd.DataFrame(values.rows(bundle.card.features), columns=names))
+    columns = [f"probability: {name}" for name in CLASSES]
+    assert [*answered.columns] == [*answers_of(bundle.card)] == ["class", *columns]
+    assert np.array_equal(answered[columns].to_numpy(), bundle.score_features(values))
+    assert answered["class"].tolist() == [CLASSES[number] for number in answered[columns].to_numpy().argmax(axis=1)]

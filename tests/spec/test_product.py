@@ -272,3 +272,19 @@ def test_the_schema_for_editors_is_that_of_the_code_and_takes_the_product() -> N
     assert written == schema()
     spec = (folder / "flights" / "product.yaml").read_text()
     assert (folder / "flights" / spec.splitlines()[0].partition("$schema=")[2]).resolve() == folder / "product.schema.json"
+
+
+def test_a_weight_comes_with_the_derived_labels_and_is_no_input_of_the_model(tmp_path: Path) -> None:
+    table = "class Trips(pa.DataFrameModel):\n    trip_id: int\n    departs_at: datetime\n    distance: float\n    count: int\n"
+    label = '    is_late: int = pa.Field(metadata={"known": "after"})\n'
+    contract = f'from datetime import datetime\nimport pandera.polars as pa\n\n{table}{label}\nTABLES = {{"trips": Trips}}\n'
+    spec = SPEC.replace("label: is_late", "label: is_late, weight: count").replace("time: scheduled_at", "time: departs_at")
+    spec = (
+        spec.replace("  reference:\n    stops: {format: parquet}\n", "")
+        .replace("slices: [line], ", "")
+        .replace("lookback: 1, ", "")
+    )
+    product = load(folder(tmp_path, spec=spec, contract=contract))
+    assert 'delivered."is_late", delivered."count"' in product.dbt["trains_labels.sql"].decode()
+    assert "count" not in product.contract.Request.to_schema().columns
+    assert list(product.contract.Features.to_schema().columns) == ["trip_id", "departs_at", "distance"]

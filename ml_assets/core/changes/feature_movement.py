@@ -11,8 +11,8 @@ _WINDOW = "its window"
 
 def movements(base: SideRows, head: SideRows, product: Product) -> list[Moved]:
     """The features that differ, in base's order, then those that were added. Rows are joined by window and key."""
-    key, label = list(product.features.key), product.features.label
-    apart = {*key, label}
+    key = list(product.features.key)
+    apart = {*key, *product.features.labels}
     own, other = _tagged(base, "base", key), _tagged(head, "head", key)
     joint = own.join(other, on=[*key, _WINDOW], how="inner")
     moved = [_moved(joint, name, head.rows.columns) for name in base.rows.columns if name not in apart]

@@ -86,7 +86,7 @@ RULES: Mapping[str, Rule] = {
     "task": incomparable,
     "partitions": free,
     "delivery": free,
-    **dict.fromkeys([f"features.{name}" for name in ("lookback", "key", "time", "label", "positive")], free),
+    **dict.fromkeys([f"features.{name}" for name in ("lookback", "key", "time", "label", "positive", "weight")], free),
     "features.classes": incomparable,
     "keys.across_partitions": ordered("allow", "refuse"),
     "split": incomparable,

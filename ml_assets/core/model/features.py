@@ -52,7 +52,9 @@ def assemble(
         _refuse_unless_keyed(frame, requests, key=key, name=f"{product.name}_{name}")
     labels = numeric_label(labels, product)
     ordered = features.select(*product.features.identity, *model_columns(product)).sort(key)
-    joined = ordered.join(labels.select(*key, product.features.label), on=key, how="left", maintain_order="left")
+    if absent := [name for name in product.features.labels if name not in labels.columns]:
+        raise FeaturesRefused(f"{product.name}_labels: makes no column '{absent[0]}'; it has {', '.join(labels.columns)}")
+    joined = ordered.join(labels.select(*key, *product.features.labels), on=key, how="left", maintain_order="left")
     files = {
         "features.parquet": parquet_bytes(joined),
         "requests.parquet": parquet_bytes(requests.sort(key)),

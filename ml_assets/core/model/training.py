@@ -61,7 +61,7 @@ def fit(frame: pl.DataFrame, *, product: Product, columns: Sequence[str], progre
     categories = [f["name"] for f in features if f["kind"] == "category"]
     model = _model(product)
     inputs = rows.select(pl.col(name).fill_null(MISSING_CATEGORY) if name in categories else pl.col(name) for name in columns)
-    pool = Pool(inputs, label=target, cat_features=categories)
+    pool = Pool(inputs, label=target, cat_features=categories, weight=_weights(rows, product))
     untrained = _untrained(target, product.features.class_names)
     # CatBoost takes them for a fault of the data and prints so, without their names
     quiet = {"log_cerr": io.StringIO()} if untrained else {}
@@ -125,6 +125,22 @@ def _model(product: Product) -> "CatBoost":
 
     kind = CatBoostClassifier if TASKS[product.task].is_classifier else CatBoostRegressor
     return kind(**parameters(product))
+
+
+def _weights(rows: pl.DataFrame, product: Product) -> np.ndarray | None:
+    """By how much each row counts (n,); None where all count alike. Raises TrainingRefused for what is no weight."""
+    name = product.features.weight
+    if name is None:
+        return None
+    weights = rows[name].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    if wrong := int((~(np.isfinite(weights) & (weights >= 0))).sum()):
+        raise TrainingRefused(
+            f"{product.name}: {wrong} of {weights.size} training rows have a weight {name!r} that is missing, negative or not "
+            f"finite; mend its SQL"
+        )
+    if not weights.any():
+        raise TrainingRefused(f"{product.name}: the weight {name!r} is 0 in all {weights.size} training rows")
+    return np.asarray(weights)
 
 
 def _refuse_useless(target: np.ndarray, product: Product) -> None:

@@ -41,7 +41,7 @@ def relations(snapshots: Snapshots, product: Product, features: Manifest) -> dic
 
 def keeps_contract(snapshots: Snapshots, product: Product, features: Manifest) -> Sequence[Finding]:
     """Hold a features snapshot against the Features contract."""
-    frame = snapshots.frame(features.snapshot, "features.parquet").drop(product.features.label)
+    frame = snapshots.frame(features.snapshot, "features.parquet").drop(product.features.labels)
     return [_held(frame, product)]
 
 

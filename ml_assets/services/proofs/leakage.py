@@ -96,7 +96,7 @@ def _compare(
     import polars as pl
 
     key, time = list(product.features.key), product.features.time
-    columns = [name for name in published.columns if name != product.features.label]
+    columns = [name for name in published.columns if name not in product.features.labels]
     is_compared = pl.lit(value=True) if product.partitions.is_static else pl.col(time) < until
     before = published.filter(is_compared).select(columns).sort(key)
     after = rebuilt.filter(is_compared).select(columns).sort(key)

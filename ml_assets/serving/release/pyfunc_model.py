@@ -6,22 +6,21 @@ and nothing that lies with the version is executed.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from ml_assets.core.metrics.score_columns import likeliest, names
 from ml_assets.core.model.scoring import ScoringError
 from ml_assets.serving.plain.feature_values import CATEGORY, FeatureValues
 from ml_assets.serving.release.bundle import Bundle, Card, load
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
 
 def answers_of(card: Card) -> dict[str, str]:
-    """The columns of what is returned, with MLflow's names of their types: the fields of the endpoint's answer."""
+    """The columns of what a release returns, with MLflow's names of their types: the fields of the endpoint's answer; of several
+    classes one column for the probability of each."""
     if card.classes:
-        return {"class": "string", **{f"probability_{name}": "double" for name in card.classes}}
+        return {"class": "string", **dict.fromkeys(names("probability", card.classes), "double")}
     if card.task == "binary":
         return {"probability": "double", **({"decision": "boolean"} if card.threshold is not None else {})}
     return {"value": "double"}
@@ -40,22 +39,20 @@ class PyfuncModel:
         Returns a DataFrame with the same index: the endpoint's fields but for the id. Raises ScoringError where a feature is not
         there.
         """
-        features = self.bundle.card.features
+        card, features = self.bundle.card, self.bundle.card.features
         if missing := [feature["name"] for feature in features if feature["name"] not in model_input.columns]:
             raise ScoringError(
                 f"{self.bundle.release} needs the features {', '.join(missing)}; there are {[*model_input.columns]}"
             )
         scores = self.bundle.score_features(values_of(model_input, features))
-        return type(model_input)(self._answer(scores), index=model_input.index)
-
-    def _answer(self, scores: "NDArray[np.float64]") -> dict[str, Any]:
-        """The columns of `answers_of`."""
-        card = self.bundle.card
-        if classes := card.classes:
-            likeliest = [classes[number] for number in scores.argmax(axis=1)]
-            return {"class": likeliest, **{f"probability_{name}": scores[:, number] for number, name in enumerate(classes)}}
-        decision = {} if card.threshold is None else {"decision": scores >= card.threshold}
-        return {next(iter(answers_of(card))): scores, **decision}
+        if card.classes:
+            answer: dict[str, Any] = {"class": [card.classes[number] for number in likeliest(scores)]}
+            answer |= dict(zip(names("probability", card.classes), scores.T, strict=True))
+        else:
+            answer = {next(iter(answers_of(card))): scores}
+        if card.threshold is not None:
+            answer["decision"] = scores >= card.threshold
+        return type(model_input)(answer, index=model_input.index)
 
 
 def values_of(frame: Any, features: Sequence[Mapping[str, str]]) -> FeatureValues:
