@@ -292,7 +292,7 @@ def test_the_alias_on_anything_else_is_put_back_and_recorded(people: People) -> 
     source = client.create_model_version("flights", version.source, version.run_id, tags={"bundle": "f" * 64})
     client.set_registered_model_alias("flights", "production", source.version)
     assert "it is unknown" in reconcile(product, space.lineage, space.tracking)
-    other = client.create_model_version("flights", f"{version.source}/lookups", version.run_id, tags=dict(version.tags))
+    other = client.create_model_version("flights", f"{version.source}/bundle/lookups", version.run_id, tags=dict(version.tags))
     client.set_model_version_tag("flights", other.version, registry.APPROVED_BY, "anna")
     client.set_registered_model_alias("flights", "production", other.version)
     assert "its files are not the release's: " in reconcile(product, space.lineage, space.tracking)
