@@ -27,6 +27,7 @@ EXAMPLES: Mapping[str, str] = {
     "features.label": "is_late",
     "features.positive": "sun",
     "features.classes": "[bus, car, train]",
+    "features.weight": "seats",
     "keys.across_partitions": "refuse",
     "labels.matures": "30d",
     "labels.absent": "negative",

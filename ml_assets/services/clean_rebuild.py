@@ -219,6 +219,8 @@ def _scores(builder: Rebuilder, rows: "pl.DataFrame") -> "np.ndarray":
 
 
 def _compare(recorded: list[Any], now: list[Any]) -> ComparedPredictions:
+    import numpy as np
+
     if len(recorded) != len(now):
         return ComparedPredictions(len(recorded), len(recorded), None, f"{len(now)} rows, recorded were {len(recorded)}")
     apart = [float(np.abs(np.subtract(a, b)).max()) for a, b in zip(recorded, now, strict=True) if a != b]

@@ -91,7 +91,7 @@ def test_other_code_and_other_libraries_are_named_as_such(days: Days, monkeypatc
     for stale in (stale_evaluations(space.lineage, product)[THIRD], made_by_other_code(space.lineage, product, evaluation)):
         assert stale
         assert stale.made_by == "made by other configuration and libraries"
-        assert any(cause.startswith("library: catboost ") and cause.endswith('-> "9.9"') for cause in stale.causes)
+        assert any(cause.startswith("library: catboost ") and cause.endswith("-> 9.9") for cause in stale.causes)
     space.ledger.close()
 
 

@@ -130,6 +130,7 @@ def searched(shop: Team, tmp_path_factory: pytest.TempPathFactory) -> tuple[Team
     return shop, folder, tune(shop, "--json", cwd=folder)
 
 
+@pytest.mark.long
 def test_a_badly_declared_product_is_made_better_beyond_noise(
     searched: tuple[Team, Path, subprocess.CompletedProcess[str]],
 ) -> None:
@@ -156,6 +157,7 @@ def test_a_badly_declared_product_is_made_better_beyond_noise(
     assert run.data.metrics["difference/roc_auc/low"] == result["difference"]["low"]
 
 
+@pytest.mark.long
 def test_the_same_search_goes_on_and_tries_nothing_twice(
     searched: tuple[Team, Path, subprocess.CompletedProcess[str]],
 ) -> None:
@@ -169,6 +171,7 @@ def test_the_same_search_goes_on_and_tries_nothing_twice(
     assert suggestions[6] != suggestions[0]
 
 
+@pytest.mark.long
 def test_of_a_well_declared_product_nothing_is_pretended(
     searched: tuple[Team, Path, subprocess.CompletedProcess[str]],
 ) -> None:

@@ -38,6 +38,7 @@ def regression(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     made.close()
 
 
+@pytest.mark.long
 def test_the_mutants_of_a_regression_are_caught(regression: Home) -> None:
     done = invoke(regression, "mutate", "shop", "--json", "--draws", "2")
     told = json.loads(done.stdout)

@@ -46,6 +46,7 @@ def test_test_rows_whose_key_was_trained_on_are_left_out_and_counted(tmp_path: P
     assert contradictions(home.space.lineage, home.product, evaluation) == []
 
 
+@pytest.mark.long
 def test_a_key_may_come_again_where_nothing_else_is_said(tmp_path: Path) -> None:
     home = ran(tmp_path)
     facts = EvaluationFacts.of(home.get("evaluation", THIRD))

@@ -24,6 +24,9 @@ FIRST, SECOND, THIRD, FOURTH = DAYS
 PROMISE = "    - {name: not_worse, prove: roc_auc(candidate) - roc_auc(champion) > -0.8}\n"
 
 
+pytestmark = pytest.mark.long
+
+
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Home:
     """The third day's release replaced the second's, and served the fourth day, whose outcomes are known."""

@@ -173,6 +173,7 @@ def test_a_delivery_gets_the_next_number(tmp_path: Path) -> None:
     assert next_delivery(landing, ledger, home.product, "loans") == SECOND
 
 
+@pytest.mark.long
 def test_a_delivery_again_is_the_same_window_again(tmp_path: Path) -> None:
     """A correction gives no fresh rows: the same keys are in the fold, and the look is charged to it."""
     home = loans(tmp_path)

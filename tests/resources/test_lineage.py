@@ -149,7 +149,7 @@ def test_a_recipe_holds_what_decides_and_tells_it_in_words(lineage: Lineage, pro
         "evaluation": (None, None),
     }
     assert recipes["raw"].details["config"] == product.section("delivery")
-    assert recipes["raw"].details["environment"].keys() == {"python", "machine", "polars", "numpy"}
+    assert recipes["raw"].details["environment"].keys() == {"python", "machine", "polars", "numpy", "pyarrow"}
     assert len({one.config for one in recipes.values()} | {one.code for one in recipes.values()}) == 6
     assert Manifest(recipes["raw"], "", "").recipe.inputs == (DELIVERED,)
 

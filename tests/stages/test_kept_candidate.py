@@ -28,6 +28,9 @@ EDITS = (
 """Forty orders show too little of a candidate that is as good; eighty show enough."""
 
 
+pytestmark = pytest.mark.long
+
+
 @pytest.fixture(scope="module")
 def taken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Home, dict[str, Run]]]:
     made, runs = shop(tmp_path_factory.mktemp("kept"), *EDITS), {}

@@ -168,8 +168,9 @@ def home(folder: Path, product: Product) -> Home:
 
 
 def copy_home(home: Path, folder: Path) -> None:
-    """A home that nobody writes in, in another place: where MLflow's files are is written in its database."""
-    shutil.copytree(home, folder, dirs_exist_ok=True)
+    """A home that nobody writes in, in another place: where MLflow's files are is written in its database. What a process that
+    ended had begun to write is not copied: another one may be removing it."""
+    shutil.copytree(home, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".writing-*"))
     if not (folder / "mlflow" / "mlflow.db").is_file():
         return
     with closing(sqlite3.connect(folder / "mlflow" / "mlflow.db")) as database, database:
