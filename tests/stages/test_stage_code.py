@@ -232,7 +232,7 @@ OTHER: Mapping[str, tuple[Edit, str]] = {
         change("ml_assets.core.model.features", "pl.concat(frames.values())", "pl.concat(frames.values()).reverse()"),
         "model evaluation report release",
     ),
-    "training": (change("ml_assets.core.model.training", '["learn"]', '["validation"]'), "model tracking"),
+    "training": (change("ml_assets.core.model.training", '{"loss_function": loss', '{"loss": loss'), "model tracking"),
     "which rows have a label": (
         change("ml_assets.core.model.training", "pl.col(label).is_not_null()", "pl.col(label).is_finite()"),
         "model evaluation report release",
