@@ -220,7 +220,7 @@ def test_what_is_decided_on_one_machine_serves_on_both(world: World) -> None:
     rows = len(golden(a, recalled_to)["requests"])
     for machine in (a, b):
         space = machine.space
-        log = read(served_log(space.settings, space.ledger, space.snapshots, "flights"))
+        log = read(served_log(space.settings, space.snapshots, "flights"))
         assert log.height == len(golden(a, second)["requests"]) + 2 * rows
         checked = verify(space.settings)
         assert [one for one in checked.discrepancies if not one.is_note] == []

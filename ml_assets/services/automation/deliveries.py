@@ -73,12 +73,12 @@ def _deliveries(lineage: Lineage, landed: Landed, waits: list[str]) -> Iterator[
         landed.landing.reference_files(product)
     current, newest_key = recorded.current_contents(lineage.ledger, product.name), max(partitions, default="")
     still_since = time.time() - product.landing.settle
+    digest_of = landed.digests.of
     for key, files in partitions.items():
-        stats = {table: entry.stat() for table, entry in files.items()}
-        digests = {table: landed.digests.of(files[table].path, stat) for table, stat in stats.items()}
+        digests = {table: digest_of(entry.path, entry.stat()) for table, entry in files.items()}
         if current.get(key) == content_digest(digests) and key != newest_key:
             continue
-        if moving := [files[table].path for table, stat in stats.items() if _changed(stat) > still_since]:
+        if moving := [entry.path for entry in files.values() if _changed(entry.stat()) > still_since]:
             waits.append(
                 f"{key} is left alone until {moving[0]} has been still for {product.landing.settle:g} s (landing.settle)"
             )

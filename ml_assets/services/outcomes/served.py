@@ -84,7 +84,7 @@ def _records(
 
     if batch is not None:
         yield BATCH, pl.read_parquet(io.BytesIO(lineage.snapshots.read(batch.snapshot, "predictions.parquet")))
-    log = read(served_log(settings, lineage.ledger, lineage.snapshots, product.name))
+    log = read(served_log(settings, lineage.snapshots, product.name))
     yield ENDPOINT, log.filter(pl.col("environment") == "production")
 
 

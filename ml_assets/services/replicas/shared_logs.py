@@ -8,7 +8,6 @@ import fcntl
 import hashlib
 import os
 import socket
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,15 +15,12 @@ from typing import Any
 from ml_assets.serving.log.hour_files import hours_of_others, joined, own_files, own_hours
 from ml_assets.serving.log.prediction_id import is_prediction_id
 from ml_assets.serving.log.reader import find_in_any
-from resources.ledger.ledger import Ledger
-from resources.ledger.replicas import KEPT_SECONDS, replicas
 from resources.settings import Settings
 from resources.store.blobs import make_folder, write_atomically
 from resources.store.served_logs import ServedLogs, served_logs
 from resources.store.snapshots import Snapshots
 
-SHIPPED, FETCHED = ".shipped", ".fetched"
-ENVIRONMENTS = ("production", "staging")
+SHIPPED = ".shipped"
 NEWEST_HOURS = 72
 
 
@@ -102,16 +98,8 @@ def find_prediction(settings: Settings, snapshots: Snapshots, id: str) -> dict[s
     return record
 
 
-def served_log(settings: Settings, ledger: Ledger, snapshots: Snapshots, product: str) -> Path:
-    """The folder of the product's served predictions, with those of other machines as far as they were shipped.
-
-    The store is asked while servers report, and once after the last of them was forgotten: where nobody serves it isn't.
-    """
-    logs = shared_logs(settings, snapshots, product)
-    is_served = bool(logs) and any(replicas(ledger.engine, product, environment) for environment in ENVIRONMENTS)
-    for log in logs:
-        note = hours_of_others(log.folder) / FETCHED
-        if is_served or not note.is_file() or not 0 <= time.time() - note.stat().st_mtime < KEPT_SECONDS:
-            log.fetch()
-            write_atomically(note, b"")
+def served_log(settings: Settings, snapshots: Snapshots, product: str) -> Path:
+    """The folder of the product's served predictions, with those of other machines as far as they were shipped."""
+    for log in shared_logs(settings, snapshots, product):
+        log.fetch()
     return settings.predictions(product)

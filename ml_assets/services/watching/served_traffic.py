@@ -38,7 +38,7 @@ def of_served(summaries: Summaries, settings: Settings, features: Manifest) -> V
     from ml_assets.services.watching.verdicts import of_others
 
     lineage, product = summaries.lineage, summaries.product
-    log = served_log(settings, lineage.ledger, lineage.snapshots, product.name)
+    log = served_log(settings, lineage.snapshots, product.name)
     requests, bundle = _asked(product, log, features.partition)
     release = release_of_bundle(lineage, product, bundle) if bundle else None
     if release is None or requests.is_empty():
