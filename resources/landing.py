@@ -100,22 +100,26 @@ class Listing:
     files: Mapping[str, Mapping[str, os.DirEntry[str]]]
 
     @cached_property
+    def complete(self) -> list[str]:
+        """The partitions that are over and whose every table has a file, in order."""
+        return sorted(set.intersection(*(set(keys) for keys in self.tables.values())))
+
+    @cached_property
     def partitions(self) -> dict[str, dict[str, os.DirEntry[str]]]:
         """The file of each table, per partition that is over and whose every table has one, in order."""
-        complete = set.intersection(*(set(keys) for keys in self._tables.values()))
-        tables = self._tables.items()
-        return {key: {table: keys[key] for table, keys in tables} for key in sorted(complete)}
+        tables = self.tables.items()
+        return {key: {table: keys[key] for table, keys in tables} for key in self.complete}
 
     def keys(self, table: str) -> list[str]:
         """The partitions of which this table is delivered, whether the others are there or not."""
-        return sorted(self._tables[table])
+        return sorted(self.tables[table])
 
     @property
     def stray(self) -> dict[str, str]:
         """The reason why files are read as no partition of the product, by `<table>/<name>`, in order."""
         why = {}
         for table, files in self.files.items():
-            suffix, keys = self._suffix(table), self._tables[table]
+            suffix, keys = self._suffix(table), self.tables[table]
             for name in files if len(files) > len(keys) else ():
                 key = name.removesuffix(suffix)
                 if name.endswith(UNFINISHED):
@@ -127,7 +131,7 @@ class Listing:
         return dict(sorted(why.items()))
 
     @cached_property
-    def _tables(self) -> dict[str, dict[str, os.DirEntry[str]]]:
+    def tables(self) -> dict[str, dict[str, os.DirEntry[str]]]:
         """The files by table and partition, as far as the calendar has it and it is over."""
         tables = {}
         for table, files in self.files.items():

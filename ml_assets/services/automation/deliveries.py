@@ -68,17 +68,17 @@ def _deliveries(lineage: Lineage, landed: Landed, waits: list[str]) -> Iterator[
     """Every delivered partition that is still and not known to be current, in order, with its newest attempt. One that was read
     before attempts were recorded is not among them."""
     product, changed = landed.product, dict[str, dict[str, str]]()
-    partitions = landed.listing.partitions
-    if partitions and not reference_read(lineage, product):
+    tables, keys = landed.listing.tables.items(), landed.listing.complete
+    if keys and not reference_read(lineage, product):
         landed.landing.reference_files(product)
-    current, newest_key = recorded.current_contents(lineage.ledger, product.name), max(partitions, default="")
+    current, newest_key = recorded.current_contents(lineage.ledger, product.name), max(keys, default="")
     still_since = time.time() - product.landing.settle
     digest_of = landed.digests.of
-    for key, files in partitions.items():
-        digests = {table: digest_of(entry.path, entry.stat()) for table, entry in files.items()}
+    for key in keys:
+        digests = {table: digest_of((entry := files[key]).path, entry.stat()) for table, files in tables}
         if current.get(key) == content_digest(digests) and key != newest_key:
             continue
-        if moving := [entry.path for entry in files.values() if _changed(entry.stat()) > still_since]:
+        if moving := [files[key].path for _, files in tables if _changed(files[key].stat()) > still_since]:
             waits.append(
                 f"{key} is left alone until {moving[0]} has been still for {product.landing.settle:g} s (landing.settle)"
             )
