@@ -11,7 +11,7 @@ from ml_assets.spec.baselines import BaselineSpec
 from ml_assets.spec.claim_grammar import ClaimForm, ClaimTextError, Model, parse
 from ml_assets.spec.claim_limits import never_fails
 from ml_assets.spec.model_parameters import written_task
-from ml_assets.spec.sections import AT_THRESHOLD, STAGING_LINE
+from ml_assets.spec.sections import STAGING_LINE
 from ml_assets.spec.tasks import METRICS
 from ml_assets.spec.yaml_file import unknown_name
 
@@ -297,13 +297,3 @@ def _unknown_metric(metric: str, task: str | None) -> str:
             return f"'{metric}' is not a metric of a {task} task; {unknown_name(metric, allowed=metrics)}"
     metric_names = {other for metrics in METRICS.values() for other in metrics}
     return "" if metric in metric_names else f"'{metric}' is not a metric; {unknown_name(metric, allowed=metric_names)}"
-
-
-def is_about_value(form: ClaimForm) -> bool:
-    """Whether the form is about what rows are worth, which a product says in `monitoring.value`."""
-    return any(measure.metric == "value" for measure in form.measures)
-
-
-def needs_threshold(form: ClaimForm) -> bool:
-    """Whether the form is about decisions, which a product without a threshold does not make."""
-    return any(m.kind == "disagreement" or m.metric in AT_THRESHOLD for m in form.measures)

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ml_assets.spec.gates import GateSpec, is_about_value, needs_threshold
+from ml_assets.spec.claim_grammar import ClaimForm
+from ml_assets.spec.gates import GateSpec
 from ml_assets.spec.monitoring import MonitoringSpec
-from ml_assets.spec.sections import DecisionSpec, EndpointSpec, FeatureSpec
+from ml_assets.spec.sections import AT_THRESHOLD, DecisionSpec, EndpointSpec, FeatureSpec
 from ml_assets.spec.tasks import classes_problem
 
 
@@ -44,3 +45,13 @@ def _value_problem(monitoring: MonitoringSpec, before: Mapping[str, Any]) -> str
         worth = "error: -1" if before.get("task") == "regression" else "true_positive: 10, false_positive: -1"
         return f"{about_value[0]} is about value; declare it: `value: {{{worth}}}`"
     return ""
+
+
+def is_about_value(form: ClaimForm) -> bool:
+    """Whether the form is about what rows are worth, which a product says in `monitoring.value`."""
+    return any(measure.metric == "value" for measure in form.measures)
+
+
+def needs_threshold(form: ClaimForm) -> bool:
+    """Whether the form is about decisions, which a product without a threshold does not make."""
+    return any(m.kind == "disagreement" or m.metric in AT_THRESHOLD for m in form.measures)

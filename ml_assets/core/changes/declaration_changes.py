@@ -6,8 +6,9 @@ from typing import Any
 from ml_assets.core.changes.change import Change, Effect
 from ml_assets.core.changes.claim_changes import claim_changes
 from ml_assets.core.changes.rules import AS_A_WHOLE, CONDITIONS, JUDGED_APART, RULES
-from ml_assets.spec.gates import GateSpec, needs_threshold
+from ml_assets.spec.gates import GateSpec
 from ml_assets.spec.product import Product
+from ml_assets.spec.task_rules import needs_threshold
 
 
 def declaration_changes(old: Product, new: Product) -> list[Change]:

@@ -20,8 +20,9 @@ from ml_assets.core.gates.row_units import design_effect, row_trouble
 from ml_assets.core.gates.too_good import gain, too_good
 from ml_assets.core.lineage.verdict_facts import DesignFacts, GainFacts
 from ml_assets.core.metrics.arrays import Ints
-from ml_assets.spec.gates import ClaimSpec, GateSpec, is_about_value
+from ml_assets.spec.gates import ClaimSpec, GateSpec
 from ml_assets.spec.product import Product
+from ml_assets.spec.task_rules import is_about_value
 
 Decision: TypeAlias = Literal["ACCEPT", "REJECT", "INCONCLUSIVE"]
 

@@ -11,8 +11,9 @@ from ml_assets.core.lineage.facts import EvaluationFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.errors import MlAssetsError
 from ml_assets.spec.base_section import Section
-from ml_assets.spec.gates import GateSpec, needs_threshold
+from ml_assets.spec.gates import GateSpec
 from ml_assets.spec.product import Product
+from ml_assets.spec.task_rules import needs_threshold
 from ml_assets.spec.yaml_file import SpecFileProblems, read_model, unknown_name
 from resources.lineage import Lineage
 
