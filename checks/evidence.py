@@ -22,9 +22,12 @@ def check_spec(product: Product, stage: str, claim: str, description: str, *, bl
     return dg.AssetCheckSpec(claim, asset=asset_key(product, stage), description=description, blocking=blocking)
 
 
-def partition_of(context: dg.AssetCheckExecutionContext) -> str:
-    """The run's partition; checks without the path get it by tag."""
-    return context.run.tags.get("dagster/partition", "")
+def partition_of(context: dg.AssetCheckExecutionContext, ledger: Ledger, product: Product, stage: str) -> str:
+    """The run's partition, which checks without the path get by tag; the newest one where somebody presses *Execute* on Dagster's
+    page of a check, which asks for none. "" for what has no partitions."""
+    if not STAGES[stage].is_partitioned:
+        return ""
+    return context.run.tags.get("dagster/partition") or next(reversed(ledger.partitions(product.name, stage)), "")
 
 
 def proven(
@@ -38,8 +41,7 @@ def proven(
 ) -> Iterator[dg.AssetCheckResult]:
     """One result per claim about the current manifest of the run's partition, from evidence or by looking. `other_inputs`: the
     digest of what else is looked at."""
-    partition = partition_of(context) if STAGES[proof.stage].is_partitioned else ""
-    current = ledger.current(product.name, proof.stage, partition)
+    current = ledger.current(product.name, proof.stage, partition_of(context, ledger, product, proof.stage))
     about = other_inputs(current) if current else ""
     yield from proven_of(context, ledger, product, proof, manifest=current, find=find, other_inputs=about)
 

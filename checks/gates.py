@@ -34,11 +34,12 @@ def build(product: Product) -> list[dg.AssetChecksDefinition]:
     @dg.multi_asset_check(name=f"{product.name}__gates", specs=specs)
     @retried
     def gates(context: dg.AssetCheckExecutionContext, lineage: dg.ResourceParam[Lineage]) -> Iterator[dg.AssetCheckResult]:
-        evaluation = lineage.ledger.current(product.name, "evaluation", partition_of(context))
+        partition = partition_of(context, lineage.ledger, product, "evaluation")
+        evaluation = lineage.ledger.current(product.name, "evaluation", partition)
         excuse = _excused(lineage, product, evaluation) if evaluation else ""
         selected = context.job_def.asset_layer.selected_asset_keys
         is_made_here = asset_key(product, "evaluation") in selected  # then it is current, or the run was refused
-        stale = None if is_made_here else stale_evaluations(lineage, product).get(partition_of(context))
+        stale = None if is_made_here else stale_evaluations(lineage, product).get(partition)
         if not excuse and asset_key(product, "release") in selected:
             excuse = "the release is withheld"  # by the stage itself: nothing is blocked, and the leaves still run
         for finding in proven_of(context, lineage.ledger, product, proof, manifest=evaluation, find=find):
