@@ -105,7 +105,20 @@ class Causes:
     def drift(self) -> Iterator[Notice]:
         """An alarm of the newest partition that is monitored; one that lasts has one notice, and the next partition its end."""
         newest = max(self.lineage.ledger.partitions(self.product.name, "monitoring"), default="")
-        for claim, what in (("columns_stable", "the data drift"), ("score_stable", "the scores drift")) if newest else ():
+        usual = "accept it if this is how it is from now on"
+        accept = f"ml-assets accept {self.product.name} {newest} --reason …"
+        clients = "look at what clients send, or train on what is asked"
+        watched = (
+            ("columns_stable", "the data drift", usual, accept),
+            ("score_stable", "the scores drift", usual, accept),
+            (
+                "requests_match_training",
+                "requests differ from training",
+                clients,
+                f"ml-assets drift {self.product.name} --served",
+            ),
+        )
+        for claim, what, advice, command in watched if newest else ():
             evidence = evidence_of(self.lineage.ledger, self.product, newest, claim)
             if evidence is None or evidence.details.values.get("state") != "alarm":
                 continue
@@ -114,8 +127,8 @@ class Causes:
                 "warning",
                 claim,
                 title=what,
-                why=f"{evidence.details.description}; accept it if this is how it is from now on",
-                command=f"ml-assets accept {self.product.name} {newest} --reason …",
+                why=f"{evidence.details.description}; {advice}",
+                command=command,
                 partition=newest,
                 at=self.now.isoformat(timespec="seconds"),
             )
