@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -22,12 +22,22 @@ _PYTHON_TYPES = (list, dict, bytes)
 
 
 @dataclass(frozen=True)
+class Asked:
+    """The database that was asked for the rows, as it was named, and the query."""
+
+    database: str = field(repr=False)
+    query: str
+
+
+@dataclass(frozen=True)
 class DraftSource:
-    """`frame`: the rows as delivered, texts where they are of CSV. `spec`: how they are written. `table`: a name for them."""
+    """`frame`: the rows as delivered, texts where they are of CSV. `spec`: how they are written. `table`: a name for them.
+    `asked`: where they are of a database."""
 
     frame: pl.DataFrame
     spec: ReferenceSpec
     table: str
+    asked: Asked | None = None
 
 
 def read_sources(sources: Sequence[str], *, query: str | None) -> DraftSource:
