@@ -166,7 +166,7 @@ def _explain(details: ErrorDetails, *, file: Path, written: Parsed, model: type[
     elif kind == "value_error" and isinstance(value, dict | list):
         message = details["msg"].removeprefix("Value error, ")
     else:
-        hides = any(part.model_config.get("hide_input_in_errors") for part in (model, _section_at(model, loc[:-1])))
+        hides = any(getattr(part, "model_config", {}).get("hide_input_in_errors") for part in (model, *_kinds(model, loc)))
         shown = "" if hides else f"; found {json.dumps(value, default=str)}"
         message = f"{_lower(details['msg'].removeprefix('Value error, '))}{shown}"
     return Problem(file=file, line=written.line_of(place), path=dotted(place), message=message)

@@ -75,8 +75,8 @@ class Database:
 
     def _of_duckdb(self, query: str, bounds: Bounds) -> pl.DataFrame:
         with self._opened() as connection:
-            result: Any = connection.execute(*_positional(query, bounds))
-            frame: pl.DataFrame = result.pl()
+            text, values = _positional(query, bounds)
+            frame: pl.DataFrame = connection.sql(text, params=values).pl()
         return pl.DataFrame([_plain(column) for column in frame])
 
     @contextmanager

@@ -52,7 +52,7 @@ def texts(folder: Path) -> str:
 
 
 def test_the_bounds_are_those_of_the_partition_whatever_the_zone_of_the_server_and_the_type_of_the_time(url: str) -> None:
-    ask(url, f"alter database \"{url.rpartition('/')[2].partition('?')[0]}\" set timezone to 'America/New_York'")
+    ask(url, "alter role ann set timezone to 'America/New_York'")
     ask(url, "create table events (at timestamptz, local timestamp, day date, amount numeric(12, 2), code uuid, ok boolean)")
     ask(
         url,
