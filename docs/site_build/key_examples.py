@@ -87,6 +87,7 @@ EXAMPLES: Mapping[str, str] = {
     "monitoring.value.true_positive": "10",
     "monitoring.value.false_positive": "-1",
     "monitoring.value.error": "-1",
+    "monitoring.value.matrix": "[[1, -1, -2], [0, 1, -1], [-9, -1, 1]]",
     "plausibility.hold": "[volume_plausible, label_rate_plausible]",
     "probation.on_broken": "rollback",
     "landing.late": "6",
