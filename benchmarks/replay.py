@@ -27,6 +27,7 @@ def main() -> None:
 
 def replay(months: int) -> dict[str, Any]:
     """Deliver and run the months on the home of the settings."""
+    from checks.staging_server import kept_servers
     from ml_assets.cli.shared.context import product_named, workspace
     from ml_assets.services.demo_flights import Year
 
@@ -35,7 +36,8 @@ def replay(months: int) -> dict[str, Any]:
     year = Year.open()
     for name, content in year.reference().items():
         space.landing.put(product, name, "", content)
-    months_done = [_month(space, product, key, year.month(key)) for key in year.months[:months]]
+    with kept_servers():
+        months_done = [_month(space, product, key, year.month(key)) for key in year.months[:months]]
     return {"months": months_done, "candidates": _candidates(space, product)}
 
 

@@ -21,7 +21,7 @@ from ml_assets.services.proofs.plausible import refuse_held
 from ml_assets.services.stale_inputs import refuse_stale
 from ml_assets.spec.product import Product
 from ml_assets.spec.tasks import METRICS
-from resources.dagster_assets import asset_key, declaration, materialized, partitions_def, unfinished_apis
+from resources.dagster_assets import asset_key, declaration, materialized
 from resources.dagster_retries import retried
 from resources.ledger.budget import WindowRetired
 from resources.lineage import Lineage
@@ -71,13 +71,11 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
 
 
 def _window_check(product: Product) -> dg.AssetCheckSpec:
-    with unfinished_apis():
-        return dg.AssetCheckSpec(
-            WINDOW_OPEN,
-            asset=asset_key(product, "evaluation"),
-            description="The test window may be asked about this candidate; else the release is withheld until the next window.",
-            partitions_def=partitions_def(product),
-        )
+    return dg.AssetCheckSpec(
+        WINDOW_OPEN,
+        asset=asset_key(product, "evaluation"),
+        description="The test window may be asked about this candidate; else the release is withheld until the next window.",
+    )
 
 
 def _window_result(product: Product, *, passed: bool, message: str) -> dg.AssetCheckResult:

@@ -42,6 +42,7 @@ def command(product: str, count: int | None, is_next: bool) -> None:
     rows that it was drafted from. Only what is new or stale is computed. Exit code 1 when a run fails for another reason than
     a gate.
     """
+    from checks.staging_server import kept_servers
     from ml_assets.services.automation.backfill import up_to_date
     from ml_assets.services.new_product.demo_histories import history_of
 
@@ -61,12 +62,13 @@ def command(product: str, count: int | None, is_next: bool) -> None:
     serving: dict[str, str] = {}
     assets: list[str] = []
     current = up_to_date(space.lineage, space.landing, spec, cache=space.settings.cache)
-    for key in keys:
-        is_new = _deliver_all(space, spec, key, history.delivery(key))
-        if is_new or key not in current:
-            assets += _run(space, spec, key)
-        pointer = space.ledger.pointer(spec.name, "production")
-        serving[key] = pointer.body.release if pointer else ""
+    with kept_servers():
+        for key in keys:
+            is_new = _deliver_all(space, spec, key, history.delivery(key))
+            if is_new or key not in current:
+                assets += _run(space, spec, key)
+            pointer = space.ledger.pointer(spec.name, "production")
+            serving[key] = pointer.body.release if pointer else ""
     click.echo("\n" + table(spec, [row(space, spec, key) for key in keys], serving))
     click.echo(f"\n{_summary(assets)} {time.monotonic() - started:.0f} s.\n{_next(space, spec, history)}")
 

@@ -58,17 +58,19 @@ def command(*, product: str, partition: str | None, first: str | None, last: str
 
 
 def _run_range(space: Workspace, product: Product, first: str, last: str | None, *, as_json: bool) -> None:
+    from checks.staging_server import kept_servers
     from ml_assets.services.automation.backfill import backfill
 
     planned = backfill(space.lineage, space.landing, product, first, last, cache=space.settings.cache)
     if not as_json:
         click.echo(f"{product.name}: {planned.summary}")
     failed: list[str] = []
-    for number, key in enumerate(planned.to_run, 1):
-        outcome = _run(space, product, key, quiet=as_json, title=f"{number}/{len(planned.to_run)} {product.name} {key}")
-        failed += [] if outcome["success"] else [key]
-        if as_json:
-            click.echo(json.dumps(outcome))
+    with kept_servers():
+        for number, key in enumerate(planned.to_run, 1):
+            outcome = _run(space, product, key, quiet=as_json, title=f"{number}/{len(planned.to_run)} {product.name} {key}")
+            failed += [] if outcome["success"] else [key]
+            if as_json:
+                click.echo(json.dumps(outcome))
     if failed:
         click.echo(
             f"{len(failed)} of {len(planned.to_run)} failed: {', '.join(failed)}; the same command runs them again", err=True
