@@ -12,6 +12,7 @@ from checks import contract, drift, gates, leakage, lineage, plausible, realised
 from checks import features as feature_checks
 from ml_assets.core.lineage.source import Source
 from ml_assets.jobs.decisions import approve_job, override_job
+from ml_assets.jobs.extraction import extract_job
 from ml_assets.jobs.path import checks_job, data_job, outcomes_job, path_job, release_job, train_job
 from ml_assets.jobs.rollback import rollback_job
 from ml_assets.services.runnable_products import checked_products
@@ -49,6 +50,9 @@ from sensors import (
     shadow,
     stale,
 )
+from sensors import (
+    sources as declared_sources,
+)
 
 STAGES = (
     raw,
@@ -77,6 +81,7 @@ def build_defs(
     opens nothing. `sources` are the commits that a code location reports, by product."""
     events = [sensor.build(product) for product in products.values() for sensor in SENSORS]
     events += [new_outcomes.build(product) for product in products.values() if product.labels]
+    events += [declared_sources.build(product) for product in products.values() if product.sources]
     events += [probation.build(product) for product in products.values() if product.probation]
     events += [notices.build(products)] if products else []
     events += [stale.build(product, (sources or {}).get(name)) for name, product in products.items()]
@@ -86,6 +91,7 @@ def build_defs(
         jobs=[
             *(job(product) for product in products.values() for job in JOBS),
             *(outcomes_job(product) for product in products.values() if product.labels),
+            *(extract_job(product) for product in products.values() if product.sources),
         ],
         sensors=events,
         resources=resources,
