@@ -17,7 +17,7 @@ from ml_assets.services.automation.causes import causes
 from ml_assets.services.judging.gate_standards import note_verdicts, refused_by_note, refused_gates
 from resources.dagster_resources import resources_of
 from resources.ledger.ledger import Ledger
-from sensors import new_data
+from sensors import new_data, stale
 from tests.support.homes.gates_home import invoke_command
 from tests.support.homes.path_homes import Home
 from tests.support.homes.shop import DAYS, deliver, shop
@@ -104,6 +104,12 @@ def test_a_run_that_was_begun_by_hand_charges_no_look(refused: Home) -> None:
     assert not run.success
     assert WORDS in run.errors["evaluation"]
     assert "look" not in refused.counts()
+    refused.edit("product.yaml", (r"iterations: \d+", "iterations: 7"))
+    resources = resources_of(refused.space.settings)
+    with dg.DagsterInstance.ephemeral() as instance, dg.build_sensor_context(instance=instance, resources=resources) as context:
+        skipped = stale.build(refused.product, None)(context)
+    assert isinstance(skipped, dg.SkipReason)
+    assert WORDS in (skipped.skip_message or ""), "nor does a merge begin one"
     refused.edit("product.yaml", EXCUSED)
     again = refused.run(SECOND, only=DECIDED)
     assert again.success, again.errors
