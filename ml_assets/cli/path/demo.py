@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ml_assets.cli.shared.completion import PRODUCT
-from ml_assets.cli.shared.context import product_named, run_job, workspace
+from ml_assets.cli.shared.context import product_named, run_job, several_runs, workspace
 from ml_assets.cli.shared.progress import Progress
 from ml_assets.cli.shared.tables import row, table
 from ml_assets.cli.shared.workspace import Workspace
@@ -42,7 +42,6 @@ def command(product: str, count: int | None, is_next: bool) -> None:
     rows that it was drafted from. Only what is new or stale is computed. Exit code 1 when a run fails for another reason than
     a gate.
     """
-    from checks.staging_server import kept_servers
     from ml_assets.services.automation.backfill import up_to_date
     from ml_assets.services.new_product.demo_histories import history_of
 
@@ -62,11 +61,12 @@ def command(product: str, count: int | None, is_next: bool) -> None:
     serving: dict[str, str] = {}
     assets: list[str] = []
     current = up_to_date(space.lineage, space.landing, spec, cache=space.settings.cache)
-    with kept_servers():
+    with several_runs() as tidy:
         for key in keys:
             is_new = _deliver_all(space, spec, key, history.delivery(key))
             if is_new or key not in current:
                 assets += _run(space, spec, key)
+                tidy()
             pointer = space.ledger.pointer(spec.name, "production")
             serving[key] = pointer.body.release if pointer else ""
     click.echo("\n" + table(spec, [row(space, spec, key) for key in keys], serving))
