@@ -71,6 +71,11 @@ def _rate(history: History, rows: int, columns: int, partitions: int) -> dict[st
 
 
 def by_week() -> list[tuple[str, pl.DataFrame]]:
+    """The columns of 2013 that are watched, by whole week."""
+    return [(key, rows.drop("flight_id", "scheduled_at")) for key, rows in features_by_week()]
+
+
+def features_by_week() -> list[tuple[str, pl.DataFrame]]:
     """The features of 2013 by whole week, as the product's own SQL computes them by month."""
     from ml_assets.cli.shared.context import product_named
     from ml_assets.cli.shared.workspace import Workspace
@@ -96,9 +101,7 @@ def by_week() -> list[tuple[str, pl.DataFrame]]:
             frames.append(space.snapshots.frame(features.snapshot, "features.parquet"))
         space.ledger.close()
     rows = pl.concat(frames).sort("scheduled_at").with_columns(week=pl.col("scheduled_at").dt.truncate("1w").dt.date())
-    weeks = [
-        (f"{key[0]}", week.drop("week", "flight_id", "scheduled_at")) for key, week in rows.group_by("week", maintain_order=True)
-    ]
+    weeks = [(f"{key[0]}", week.drop("week")) for key, week in rows.group_by("week", maintain_order=True)]
     return weeks[1:-1]
 
 

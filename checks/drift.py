@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from checks.evidence import check_spec, proven
+from ml_assets.core.digests import digest_json
 from ml_assets.core.lineage.facts import MonitoringFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.metrics.registry import METRICS
@@ -17,23 +18,29 @@ from resources.settings import Settings
 
 if TYPE_CHECKING:
     from ml_assets.core.drift.verdict import Verdict
+    from ml_assets.services.watching.served_traffic import ServedTraffic
 
+DATA, SCORES, REQUESTS = "columns_stable", "score_stable", "requests_match_training"
 CLAIMS = {
     "columns_stable": "Features, labels and the number of rows differ from earlier partitions no more than these do by nature.",
     "score_stable": "The scores differ from those of earlier partitions no more than these do by nature.",
+    REQUESTS: "What production was asked about the partition's time has features like those of its partitions.",
     "realised_metric_holds": "On known outcomes, the release is not worse than on its test window by more than declared.",
 }
-DATA, SCORES = "columns_stable", "score_stable"
-
 PROOF = Proof(
     "monitoring",
-    tuple(CLAIMS),
+    tuple(claim for claim in CLAIMS if claim != REQUESTS),
     (
         f"{__name__}:_as_finding",
         f"{__name__}:_realised",
         "ml_assets.services.watching.verdicts:of_data",
         "ml_assets.services.watching.verdicts:of_scores",
     ),
+)
+SKEW = Proof(
+    "monitoring",
+    (REQUESTS,),
+    (f"{__name__}:_as_finding", "ml_assets.services.watching.served_traffic:ServedTraffic.verdict"),
 )
 
 
@@ -54,7 +61,19 @@ def build(product: Product) -> list[dg.AssetChecksDefinition]:
 
             return compared_with(lineage, product, monitoring)
 
+        asked: list[ServedTraffic] = []
+
+        def what_was_asked(monitoring: Manifest) -> str:
+            from ml_assets.services.watching.served_traffic import ServedTraffic
+
+            asked.append(ServedTraffic(lineage, product, settings, lineage.made_from(monitoring)["features"]))
+            return digest_json([asked[-1].digest, other_inputs(monitoring)])
+
+        def find_skew(_: Manifest) -> Sequence[Finding]:
+            return [_skew(lineage, product, settings, asked[-1])]
+
         yield from proven(context, lineage.ledger, product, PROOF, find, other_inputs=other_inputs)
+        yield from proven(context, lineage.ledger, product, SKEW, find_skew, other_inputs=what_was_asked)
 
     return [drift]
 
@@ -68,6 +87,14 @@ def _drift(lineage: Lineage, product: Product, settings: Settings, monitoring: M
     data = of_data(summaries, read["features"], release=read.get("release"))[-1]
     scores = of_scores(lineage, product, monitoring)
     return [_as_finding(DATA, data), *([_as_finding(SCORES, scores[-1])] if scores else [])]
+
+
+def _skew(lineage: Lineage, product: Product, settings: Settings, traffic: "ServedTraffic") -> Finding:
+    from ml_assets.services.watching.served_traffic import NOT_SERVED
+    from ml_assets.services.watching.summaries import Summaries
+
+    verdict = traffic.verdict(Summaries.of(lineage, product, settings))
+    return _as_finding(REQUESTS, verdict) if verdict else Finding(REQUESTS, True, NOT_SERVED, "WARN", is_kept=False)
 
 
 def _as_finding(claim: str, verdict: "Verdict") -> Finding:

@@ -15,6 +15,7 @@ from ml_assets.jobs.decisions import approve_job, override_job
 from ml_assets.jobs.extraction import extract_job
 from ml_assets.jobs.path import checks_job, data_job, outcomes_job, path_job, release_job, train_job
 from ml_assets.jobs.rollback import rollback_job
+from ml_assets.services.judging.gate_standards import refused_by_note
 from ml_assets.services.runnable_products import checked_products
 from ml_assets.spec.product import Product, ProductError
 from ml_assets.stages import (
@@ -120,8 +121,10 @@ def project_defs(folder: Path) -> dg.Definitions:
 def _defs_of(current: Settings) -> dg.Definitions:
     pin(current.home)
     products, problems = checked_products(current.products, current.cache)
-    if problems and is_validating():
-        raise ProductError(*problems)
+    if is_validating():
+        refusals = (refused_by_note(product, current.cache) for product in products.values())
+        if unfit := [*problems, *filter(None, refusals)]:
+            raise ProductError(*unfit)
     source = Sources(current.products, current.commit, current.merged)
     served = build_defs(products, resources_of(current), {name: source(name) for name in products})
     return dg.Definitions.merge(served, dg.Definitions(sensors=[refused_products.build(problems)])) if problems else served

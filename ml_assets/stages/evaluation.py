@@ -15,6 +15,7 @@ from ml_assets.services.comparisons import compare
 from ml_assets.services.dagster_ui.metadata import pictures
 from ml_assets.services.dagster_ui.verdict_metadata import evidence
 from ml_assets.services.judging.asking import AskedAgain, ask, ask_again
+from ml_assets.services.judging.gate_standards import note_verdicts
 from ml_assets.services.judging.kept_words import kept_next
 from ml_assets.services.next_window import next_window
 from ml_assets.services.proofs.plausible import refuse_held
@@ -53,6 +54,7 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
             context.log.warning(message)
             yield _window_result(product, passed=False, message=message)
             return
+        note_verdicts(lineage.ledger, product, settings.cache)
         facts = EvaluationFacts.of(result.manifest)
         context.log.info(f"{product.name} {key}: {facts.verdict.decision}")
         again = None if facts.verdict.decision == "ACCEPT" else ask_again(lineage, product, key, run=run)

@@ -1,5 +1,6 @@
 """What a promotion promised, asked again: bounds that hold at every look, and how a probation ends."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,15 +8,16 @@ import polars as pl
 import pytest
 
 from ml_assets.core.gates.panel import panel
-from ml_assets.core.lineage.verdict_facts import ClaimFacts, PartFacts
-from ml_assets.core.outcomes.policy_backtest import Past, Policy, PolicyRefused, at_random, play
+from ml_assets.core.lineage.verdict_facts import ClaimFacts, PartFacts, VerdictFacts
+from ml_assets.core.outcomes.policy_backtest import NO_ONE, Asked, Past, Policy, PolicyRefused, at_random, play
 from ml_assets.core.outcomes.promise import kept, promises
 from ml_assets.core.outcomes.sequence import SequenceRefused, Sums, interval
-from ml_assets.services.outcomes.played_policies import policies_of
+from ml_assets.services.outcomes.policy_files import policies_of
 from ml_assets.spec.product import ProductError
 from tests.support.homes.apart import apart
 
 BETTER = ClaimFacts(name="better", kind="prove", text="roc_auc(candidate) - roc_auc(champion) > 0", estimate=0.05, units=30)
+TOO_GOOD = VerdictFacts(decision="ACCEPT", too_good="too good to be true")
 
 
 def sums(values: np.ndarray) -> Sums:
@@ -79,24 +81,73 @@ def test_probation_needs_outcomes_that_are_followed(tmp_path: Path) -> None:
         _ = apart(tmp_path, labels="probation: {after: 1}\nwindow: {train").product
 
 
-def past() -> Past:
-    """Six partitions; the model as of the third is much better than the ones before it."""
+def judge(asked: Asked) -> VerdictFacts:
+    """Gates that know the models of `past`: the third and later ones are better than those before."""
+    is_better = asked.candidate >= 3 > asked.champion
+    return VerdictFacts(decision="ACCEPT" if is_better else "INCONCLUSIVE", is_better=is_better)
+
+
+def past(*, late: int = 0, test: int = 1) -> Past:
+    """Six partitions of two days; the model as of the third is much better than the ones before it. Outcomes are complete `late`
+    partitions later."""
     advantage = np.tile(np.array([0.6, 0.6, 0.6, 0.8, 0.8, 0.8])[:, None], (1, 6))
     advantage[:3, 3:] = 0.4
-    return Past([*"abcdef"], advantage, advantage * 10, np.array([0, 0, 0, 1, 1, 0], dtype=bool), np.ones(6), 0)
+    return Past(
+        [*"abcdef"],
+        advantage,
+        promised=advantage.diagonal(),
+        worth=advantage * 10,
+        seconds=np.ones(6),
+        is_trained=np.ones(6, dtype=bool),
+        alarms=np.array([0, 0, 0, 1, 1, 0], dtype=bool),
+        days=np.full(6, 2.0),
+        complete=np.maximum(np.arange(6) - late, NO_ONE),
+        judge=judge,
+        test=test,
+    )
 
 
-def test_a_policy_serves_what_it_trained_from_the_next_partition_on() -> None:
+def test_a_policy_serves_what_the_gates_let_through_from_the_next_partition_on() -> None:
     never, always = play(Policy("never", ("never",)), past()), play(Policy("always", ("new_partition",)), past())
-    assert (never.trainings, never.later, never.worse) == (0, pytest.approx((0.6 * 2 + 0.4 * 3) / 5), 2)
-    assert (always.trainings, always.later, always.worse) == (5, pytest.approx((0.6 * 2 + 0.4 + 0.8 * 2) / 5), 0)
-    drift = play(Policy("drift", ("drift",)), past())
-    assert (drift.at, drift.alarms) == (("d", "e"), 2)
+    assert (never.trainings, never.later, never.worse) == (0, pytest.approx((0.6 * 2 + 0.4 * 3) / 5), 4.0)
+    assert (always.trainings, always.promoted) == (5, 1), "the gates let one of five through"
+    assert (always.later, always.worse) == (pytest.approx((0.6 * 2 + 0.4 + 0.8 * 2) / 5), 0.0)
+    refused = play(Policy("always", ("new_partition",)), replace(past(), judge=lambda _: VerdictFacts(decision="REJECT")))
+    assert (refused.trainings, refused.promoted, refused.later) == (5, 0, never.later)
+    held = play(Policy("always", ("new_partition",)), replace(past(), judge=lambda _: TOO_GOOD))
+    assert held.promoted == 0, "a person is asked, and may say no"
+
+
+def test_an_alarm_asks_for_the_first_model_that_is_trained_on_what_sounded_it() -> None:
+    drift = play(Policy("drift", ("drift",), max_drop=0.5), past())
+    assert (drift.at, drift.alarms) == (("e", "f"), 2), "drift in d, which is tested on as of d, and trained on as of e"
+    long_window = play(Policy("drift", ("drift",)), past(test=2))
+    assert long_window.at == ("f",)
     loss = play(Policy("loss", ("loss",), fails=1, of=1, max_drop=0.05), past())
-    assert loss.at == ("d",)
+    assert loss.at == ("e", "f")
     assert loss.worth == pytest.approx(10 * loss.later * 5)
-    cooled = play(Policy("drift", ("drift",), cool_down=1), past())
-    assert cooled.at == ("d",)
+    cooled = play(Policy("drift", ("drift",), cool_down=4), past())
+    assert cooled.at == ("f",)
+
+
+def test_a_schedule_trains_once_in_so_many_partitions_and_never_twice_as_of_one() -> None:
+    assert play(Policy("schedule", ("schedule",), every=2), past()).at == ("c", "e")
+    stuck = replace(past(), complete=np.array([0, 0, 0, 3, 3, 3]))
+    assert play(Policy("schedule", ("schedule",)), stuck).at == ("d",), "outcomes that come together make one candidate"
+
+
+def test_late_outcomes_delay_what_a_policy_sees_and_trains() -> None:
+    late = play(Policy("always", ("new_partition",)), past(late=2))
+    assert (late.partitions, late.at) == (3, ("b", "c", "d")), "d, e and f are served, of which d's model never serves"
+    assert (late.promoted, late.later, late.worse) == (1, pytest.approx(0.4), 0.0)
+    loss = play(Policy("loss", ("loss",), fails=1, of=1, max_drop=0.05), past(late=2))
+    assert (loss.at, loss.alarms) == ((), 2), "what d lost is known when f is in, and no model is trained on d yet"
+    assert play(Policy("loss", ("loss",), fails=1, of=1, max_drop=0.5), past(late=2)).alarms == 2, "d and e drifted"
+
+
+def test_a_model_that_could_not_be_trained_is_no_training() -> None:
+    none = replace(past(), is_trained=np.array([0, 1, 1, 0, 1, 1], dtype=bool))
+    assert play(Policy("always", ("new_partition",)), none).at == ("c", "e", "f")
 
 
 def test_a_file_of_policies_is_read_and_what_is_wrong_in_it_is_named_with_its_line(tmp_path: Path) -> None:
@@ -113,5 +164,6 @@ def test_a_file_of_policies_is_read_and_what_is_wrong_in_it_is_named_with_its_li
 
 
 def test_a_random_schedule_trains_as_often_and_is_no_alarm() -> None:
-    drawn = at_random("random", 2, past(), np.random.default_rng(0))
+    like = play(Policy("drift", ("drift",)), past())
+    drawn = at_random("random", like, past(), np.random.default_rng(0))
     assert (drawn.trainings, drawn.alarms, drawn.partitions) == (2, 0, 5)

@@ -31,7 +31,8 @@ def command(*, product: str, partition: str | None, first: str | None, last: str
     window is retired: then the next partition is judged by what is merged. No older evaluation is made again, so no look at an
     older test window is charged.
 
-    Exit code 1 when a step fails or a blocking check stops the path.
+    Exit code 1 when a step fails, a blocking check stops the path, or earlier verdicts show that the gates keep no
+    minimal standard.
     """
     if sum((stale, partition is not None, first is not None)) > 1:
         raise click.UsageError(
@@ -40,8 +41,11 @@ def command(*, product: str, partition: str | None, first: str | None, last: str
         )
     if last and not first:
         raise click.UsageError("--to is the end of a range; give its beginning with --from")
+    from ml_assets.services.judging.gate_standards import require_standards
+
     space = workspace()
     spec = checked_product(product, space.settings)
+    require_standards(space.ledger, spec)
     if first:
         _run_range(space, spec, first, last, as_json=as_json)
         return

@@ -20,29 +20,32 @@ from ml_assets.cli.shared.tables import columns
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Of the random schedules.")
 @click.option("--json", "as_json", is_flag=True, help="Print all replicates as JSON.")
 def command(product: str, policy: Path, *, replicates: int, schedules: int, seed: int, as_json: bool) -> None:
-    """Play policies of retraining on the stored partitions of PRODUCT, beside its present one: trainings, CPU seconds, alarms,
-    the metric on later partitions, partitions served by a model that was worse there than the newest one, value.
+    """Play policies of retraining on the stored partitions of PRODUCT, beside its present one: trainings, those that the gates
+    let through, CPU seconds, alarms, the metric on later partitions, days served by a model that was worse there than the newest
+    one that could have been trained, value.
 
     FILE holds `policies: {monthly: {on: [schedule], every: 4}, by_loss: {on: [loss], max_drop: 0.03}}`; `on` takes new_partition,
     schedule, drift, loss, never. A model is fitted for each partition; nothing is recorded, charged or promoted. A candidate
-    replaces the model that serves where it is no worse on the partition at hand, without gates. One run is noise: look at the
-    spread of the replicates, and at the rows of random schedules with as many trainings.
+    replaces the model that serves where the product's `gates:` accept it on its test window, when outcomes of that are complete
+    (`labels.matures`). One run is noise: look at the spread of the replicates, and at the rows of random schedules with as many
+    trainings.
     """
     from ml_assets.services.outcomes import played_policies as lab
+    from ml_assets.services.outcomes.policy_files import policies_of, present_policy
     from ml_assets.services.watching.overview import watched
 
     space = workspace()
     spec = product_named(product, space.settings)
-    policies = lab.policies_of(policy, lab.present_policy(spec))
-    partitions = lab.stored_partitions(space.lineage, spec)
+    policies = policies_of(policy, present_policy(spec))
+    windows = lab.stored_partitions(space.lineage, spec)
     alarmed = {watch.partition for watch in watched(space.lineage, spec, space.settings) if watch.data.state == "alarm"}
     say = (lambda _: None) if as_json else (lambda words: click.echo(words, err=True))
-    past = lab.pasts(spec, partitions, alarmed, replicates=replicates, say=say)
+    past = lab.pasts(windows, alarmed, replicates=replicates, say=say)
     rows = list(lab.compared(policies, past, schedules=schedules, seed=seed))
     if as_json:
         click.echo(json.dumps([lab.as_json(row) for row in rows], indent=1))
         return
-    has_worth, metric = spec.monitoring.value is not None, spec.monitoring.metric
-    lines = [lab.header(metric, has_worth=has_worth), *(lab.cells(row, has_worth=has_worth) for row in rows)]
+    has_worth = spec.monitoring.value is not None
+    lines = [lab.header(spec), *(lab.cells(row, has_worth=has_worth) for row in rows)]
     click.echo(columns(lines))
     click.echo(f"{len(past[0].keys)} partitions, {replicates} replicates; ± is half the range of the replicates.")

@@ -19,12 +19,14 @@ from ml_assets.cli.shared.counter import counter
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write Evidently's page of the last partition to this file.",
 )
-@click.option("--served", is_flag=True, help="Ask of the last partition too whether requests differ from what is trained on.")
+@click.option(
+    "--served", is_flag=True, help="Look again whether what was asked about the last partition until now differs from training."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON.")
 def command(
     product: str, partition: str | None, html: Path | None, evidently: Path | None, *, served: bool, as_json: bool
 ) -> None:
-    """Show the verdicts on data and scores of PRODUCT by partition, in words, with the realised metric.
+    """Show the verdicts on data, scores and served requests of PRODUCT by partition, in words, with the realised metric.
 
     Example: `ml-assets drift flights --html build/drift.html`.
     """
@@ -54,6 +56,7 @@ def command(
                 "rows": watched_partition.rows,
                 "data": watched_partition.data.values,
                 "scores": watched_partition.scores.values if watched_partition.scores else None,
+                "requests": watched_partition.requests_state or None,
                 "realised": watched_partition.realised,
             }
             for watched_partition in partitions
@@ -65,5 +68,8 @@ def command(
         click.echo(f"{watched_partition.partition}  {watched_partition.rows:,} rows  {watched_partition.realised}".rstrip())
         click.echo(f"  data    {watched_partition.data.sentence}")
         click.echo(f"  scores  {watched_partition.scores.sentence if watched_partition.scores else NOT_MONITORED}")
+        is_asked_again = served and watched_partition is partitions[-1]
+        if watched_partition.requests and not is_asked_again:
+            click.echo(f"  served  {watched_partition.requests}")
     if served:
         click.echo(f"  served  {skew.sentence if skew else NOT_SERVED}")

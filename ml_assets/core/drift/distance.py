@@ -17,6 +17,8 @@ Flags = np.ndarray[Any, np.dtype[np.bool_]]
 _LEAST, _MOST, _POINTS = 1e-6, 2000.0, 1500
 """g is tabulated between these means; below it is 4 λ, above it is 1, both to three digits."""
 STEPS = 40
+CLOSE = 1e-9
+"""A step that is shorter than this share of τ is the last one."""
 
 
 def compare(rows: Floats, reference: Floats, starts: Ints) -> tuple[Floats, Floats, Floats]:
@@ -57,16 +59,31 @@ def natural_variation(distance: Floats, expected: Floats, known: Flags) -> Float
     """τ (…, tests) from G comparisons of the past (…, G, tests): the solution of Σ d/(E0+τ) = G, at least 0 (Paule and Mandel
     1982). Those that are not `known` are left out.
 
-    The sum is convex and falls in τ, so Newton's steps from 0 come from one side and never go past it.
+    The inverse of the sum is concave, rises in τ and is nearly a line, so Newton's steps on it from 0 are few, come from one side
+    and never go past the solution. Each test takes its own number of steps; those that are done are put aside whenever half of
+    them are.
     """
-    variation = np.zeros((*distance.shape[:-2], distance.shape[-1]))
-    number = known.sum(axis=-2)
+    shape = (*distance.shape[:-2], distance.shape[-1])
+    distances, expectations, flags = (
+        np.moveaxis(part, -2, 0).reshape(part.shape[-2], -1) for part in (distance, expected, known)
+    )
+    distances, expectations = np.where(flags, distances, 0.0), np.where(flags, expectations, np.inf)
+    number, variation = flags.sum(axis=0), np.zeros(distances.shape[1])
+    at, own = np.arange(variation.size), variation
     for _ in range(STEPS):
-        scale = np.where(known, expected + variation[..., None, :], 1.0)
-        ratio = np.where(known, distance / scale, 0.0)
-        excess, slope = ratio.sum(axis=-2) - number, (ratio / scale).sum(axis=-2)
-        step = np.where((excess > 0) & (slope > 0), excess / np.maximum(slope, 1e-300), 0.0)
-        variation = variation + step
-        if np.all(step <= 1e-9 * variation):
+        scale = expectations + own
+        ratio = distances / scale
+        total = ratio.sum(axis=0)
+        ratio /= scale
+        slope = ratio.sum(axis=0)
+        too_large = (total > number) & (slope > 0)
+        step = np.where(too_large, (total - number) / np.maximum(slope, 1e-300) * total / np.maximum(number, 1), 0.0)
+        own = own + step
+        variation[at] = own
+        goes_on = step > CLOSE * own
+        if not goes_on.any():
             break
-    return variation
+        if goes_on.mean() < 0.5:
+            at, own, number = at[goes_on], own[goes_on], number[goes_on]
+            distances, expectations = distances[:, goes_on], expectations[:, goes_on]
+    return variation.reshape(shape)

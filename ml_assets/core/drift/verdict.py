@@ -1,7 +1,7 @@
 """The verdict on a partition: stable, watch, or an alarm, and what moved. Pure; a series of partitions is judged in order."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -124,25 +124,26 @@ def follow(partitions: Sequence[Observed], rule: Rule, accepted: Collection[str]
         recent = {v.partition: v for v in verdicts[-SPAN:] if number and now.number - _number(partitions, v) <= SPAN}
         pending = {key for key, verdict in recent.items() if verdict.exceeds}
         past = [p for p in partitions[:number] if p.key in accepted or p.key not in alarmed | pending]
-        verdict = judged_alone(past, now, rule)
-        before = {column for other in recent.values() for column in other.exceeds}
-        lasting = tuple(column for column in verdict.exceeds if column in before)
-        if lasting:
-            alarmed |= {now.key} | {key for key, other in recent.items() if set(other.exceeds) & set(lasting)}
-            since = min(key for key, other in recent.items() if set(other.exceeds) & set(lasting))
-            words = in_words([part for part in verdict.moved if part.column in lasting])
-            why = f"in {since} and again in {now.key}: {words}"
-            verdict = _with(verdict, state="alarm", why=why, lasting=lasting)
+        verdict = lasting(judged_alone(past, now, rule), [*recent.values()])
+        if verdict.state == "alarm":
+            alarmed |= {now.key} | {key for key, other in recent.items() if {*other.exceeds} & {*verdict.lasting}}
         verdicts.append(verdict)
     return verdicts
 
 
+def lasting(verdict: Verdict, recent: Sequence[Verdict]) -> Verdict:
+    """The verdict as an alarm, where a column exceeds that exceeded in one of the `recent` verdicts too; else as it is."""
+    before = {column for other in recent for column in other.exceeds}
+    columns = tuple(column for column in verdict.exceeds if column in before)
+    if not columns:
+        return verdict
+    since = min(other.partition for other in recent if {*other.exceeds} & {*columns})
+    words = in_words([part for part in verdict.moved if part.column in columns])
+    return replace(verdict, state="alarm", why=f"in {since} and again in {verdict.partition}: {words}", lasting=columns)
+
+
 def _number(partitions: Sequence[Observed], verdict: Verdict) -> int:
     return next(p.number for p in reversed(partitions) if p.key == verdict.partition)
-
-
-def _with(verdict: Verdict, **changes: Any) -> Verdict:
-    return Verdict(**{**vars(verdict), **changes})
 
 
 def judged_alone(past: Sequence[Observed], now: Observed, rule: Rule) -> Verdict:

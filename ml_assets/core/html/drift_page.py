@@ -15,7 +15,7 @@ SHOWN = 12
 
 @dataclass(frozen=True)
 class Line:
-    """One partition in the table: texts, with the states of data and scores ("alarm", "watch", …)."""
+    """One partition in the table: texts, with the states of data, scores and requests ("alarm", "watch", …)."""
 
     partition: str
     rows: str
@@ -24,6 +24,8 @@ class Line:
     scores: str
     scores_why: str
     realised: str
+    requests: str = ""
+    requests_why: str = ""
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ def page(*, title: str, lead: str, lines: Sequence[Line], columns: Mapping[str, 
         width=WIDTH,
         height=HEIGHT,
         shown=SHOWN,
+        was_asked=any(line.requests_why for line in lines),
     )
 
 

@@ -1,20 +1,22 @@
-"""The past through a policy of retraining: which model would have served when, and what that came to. Pure arithmetic on a table.
+"""The past through a policy of retraining: which model would have served when, and what that came to. Pure arithmetic on tables.
 
-Models are fitted once, as of each partition and on several subsamples of the training rows; a policy only chooses among them. A
-candidate replaces the model that serves where it is no worse on the partition at hand: gates and their budget are left out, so
-differences between policies are those of when they train.
+Models are fitted once, as of each partition and on several subsamples of the training rows; a policy chooses which of them are
+trained. The product's gates decide which of these serve, and outcomes count from when they were complete.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 
-from ml_assets.core.metrics.arrays import Floats
+from ml_assets.core.lineage.verdict_facts import VerdictFacts
+from ml_assets.core.metrics.arrays import Floats, Ints
 from ml_assets.errors import MlAssetsError
 
 Word = Literal["new_partition", "drift", "loss", "schedule", "never"]
+Flags = np.ndarray[tuple[int], np.dtype[np.bool_]]
+NO_ONE = -1
 
 
 class PolicyRefused(MlAssetsError):
@@ -36,69 +38,170 @@ class Policy:
 
 
 @dataclass(frozen=True)
+class Asked:
+    """A candidate that the gates are asked about: it, the champion and the anchor by the number of the partition that each is
+    `as of`, and the verdicts before."""
+
+    candidate: int
+    champion: int
+    anchor: int
+    before: tuple[VerdictFacts, ...]
+
+
+Judge = Callable[[Asked], VerdictFacts]
+
+
+@dataclass(frozen=True)
 class Past:
-    """One replicate. `advantage` (models, partitions): how good the model as of one partition is on another, greater is better;
-    `worth` the same in value by partition; `alarms` (partitions,); `seconds` (models,) of CPU; `first`: the first model."""
+    """One replicate: models (M) are named by the partition (N, the same number) that they are as of.
+
+    `advantage` (M, N): how good a model is on a partition, greater is better; `promised` (M,) the same on its test window;
+    `worth` (M, N) in value; `seconds` (M,) of CPU; `is_trained` (M,): False where none can be. `alarms` (N,) of drift; `days`
+    (N,) that a partition lasts; `complete` (N,): the newest partition whose outcomes are complete when this one is in, or
+    NO_ONE. `test`: partitions of a test window. `judge` gives the verdict of the product's gates.
+    """
 
     keys: Sequence[str]
     advantage: Floats
+    promised: Floats
     worth: Floats
-    alarms: "np.ndarray[tuple[int], np.dtype[np.bool_]]"
     seconds: Floats
-    first: int
+    is_trained: Flags
+    alarms: Flags
+    days: Floats
+    complete: Ints
+    judge: Judge
+    test: int = 1
+
+    @property
+    def begin(self) -> int:
+        """The first partition that a model serves: the one after the first model could be trained. That of a past without any is
+        the end."""
+        there = (now for now, newest in enumerate(self.complete.tolist()) if newest != NO_ONE and self.is_trained[newest])
+        return next(there, len(self.keys)) + 1
 
 
 @dataclass(frozen=True)
 class Played:
-    """What a policy came to on one replicate. `later`: the mean advantage on partitions after the model was chosen; `worse`:
-    partitions served by a model that was worse there than the newest one that could have been trained."""
+    """What a policy came to on one replicate. `promoted`: trainings that the gates let through; `alarms`: partitions with an
+    alarm of drift, or whose metric dropped as the policy says; `later`: the mean advantage on partitions after the model was
+    chosen; `worse`: days served by a model that was worse there than the newest one that could have been trained."""
 
     policy: str
     trainings: int
+    promoted: int
     seconds: float
     alarms: int
     later: float
-    worse: int
+    worse: float
     worth: float
     partitions: int
     at: tuple[str, ...] = field(default=())
 
 
-def play(policy: Policy, past: Past) -> Played:
-    """Go through the partitions in order. The model as of the first serves first, whatever the policy."""
-    serving, last, trained = past.first, past.first, []
-    later, worth, worse, dropped = [], 0.0, 0, []
-    for now in range(past.first + 1, len(past.keys)):
-        later.append(past.advantage[serving, now])
-        worth += float(np.nan_to_num(past.worth[serving, now]))
-        worse += bool(past.advantage[serving, now] < past.advantage[now - 1, now])
-        dropped.append(past.advantage[serving, serving] - past.advantage[serving, now] > policy.max_drop)
-        if now - last > policy.cool_down and _asks(policy, past, now, dropped):
-            trained.append(now)
-            last = now
-            if past.advantage[now, now] >= past.advantage[serving, now]:
-                serving, dropped = now, []
-    alarms = int(past.alarms[past.first + 1 :].sum())
-    seconds, at = float(past.seconds[trained].sum()), tuple(past.keys[n] for n in trained)
-    return Played(policy.name, len(trained), seconds, alarms, float(np.mean(later)), worse, worth, len(later), at)
+@dataclass
+class _State:
+    """What a policy remembers on its way: models by the partition that they are as of. `begun` and `last`: the partitions that
+    were in when the first model and the last one were trained. `answered`: up to which partition alarms were."""
+
+    serving: int
+    anchor: int
+    newest: int
+    begun: int
+    last: int
+    answered: dict[Word, int]
+    verdicts: tuple[VerdictFacts, ...] = ()
+    promoted: int = 0
 
 
-def at_random(name: str, trainings: int, past: Past, random: np.random.Generator) -> Played:
-    """A schedule with as many trainings, at partitions that are drawn."""
-    places = np.arange(past.first + 1, len(past.keys))
-    drawn = random.choice(places, size=min(trainings, places.size), replace=False)
-    alarms = np.zeros(len(past.keys), dtype=bool)
-    alarms[drawn] = True
-    played = play(Policy(name, ("drift",)), Past(past.keys, past.advantage, past.worth, alarms, past.seconds, past.first))
-    return Played(**{**vars(played), "alarms": 0})
+def play(policy: Policy, past: Past, *, at: Sequence[int] | None = None) -> Played:
+    """Go through the partitions in order. The first model serves first, whatever the policy. `at`: trainings after these
+    partitions, whatever else the policy says."""
+    begin = past.begin
+    first = int(past.complete[begin - 1])
+    state = _State(first, first, first, begin - 1, begin - 1, {"drift": first - past.test, "loss": first - past.test})
+    served: dict[int, int] = {}
+    dropped: dict[int, bool] = {}
+    trained: list[int] = []
+    for now in range(begin, len(past.keys)):
+        served[now] = state.serving
+        dropped |= _dropped(past, served, range(max(begin, int(past.complete[now - 1]) + 1), int(past.complete[now]) + 1), policy)
+        candidate = int(past.complete[now])
+        if candidate <= state.newest or not past.is_trained[candidate] or now - state.last <= policy.cool_down:
+            continue
+        sounded: dict[Word, Sequence[int]] = {"drift": [*np.flatnonzero(past.alarms)], "loss": _losses(policy, dropped)}
+        is_due = now in at if at is not None else _asks(policy, state, now, candidate - past.test, sounded)
+        if is_due:
+            trained.append(candidate)
+            state.answered |= {"drift": candidate - past.test, "loss": candidate - past.test}
+            state.newest, state.last = candidate, now
+            _judge(past, state, candidate)
+    models, places = [*served.values()], [*served]
+    newest = past.complete[np.array(places, dtype=int) - 1]
+    is_worse = past.advantage[models, places] < past.advantage[newest, places]
+    alarms = {*np.flatnonzero(past.alarms[begin:]) + begin, *_losses(policy, dropped)}
+    return Played(
+        policy.name,
+        len(trained),
+        state.promoted,
+        float(past.seconds[trained].sum()),
+        len(alarms),
+        _mean(past.advantage[models, places]),
+        float(past.days[places][is_worse].sum()),
+        float(np.nansum(past.worth[models, places])),
+        len(places),
+        tuple(past.keys[n] for n in trained),
+    )
 
 
-def _asks(policy: Policy, past: Past, now: int, dropped: Sequence[bool]) -> bool:
-    asked: Mapping[Word, bool] = {
-        "new_partition": True,
-        "schedule": (now - past.first) % policy.every == 0,
-        "drift": bool(past.alarms[now]),
-        "loss": bool(dropped[-1]) and sum(dropped[-policy.of :]) >= policy.fails,
-        "never": False,
-    }
-    return any(asked[word] for word in policy.on)
+def at_random(name: str, like: Played, past: Past, random: np.random.Generator) -> Played:
+    """A schedule with as many trainings as another policy had, after partitions that are drawn."""
+    complete = past.complete
+    possible = [n for n in range(past.begin, len(past.keys)) if complete[n] > complete[n - 1] and past.is_trained[complete[n]]]
+    drawn = random.permutation(possible)[: like.trainings].tolist()
+    return replace(play(Policy(name, ("never",)), past, at=drawn), alarms=0)
+
+
+def _judge(past: Past, state: _State, candidate: int) -> None:
+    """Ask the gates. What they hold for a person, who may say no, does not serve."""
+    verdict = past.judge(Asked(candidate, state.serving, state.anchor, state.verdicts))
+    state.verdicts = (*state.verdicts, verdict)
+    if verdict.decision == "ACCEPT" and not verdict.too_good:
+        state.serving, state.promoted = candidate, state.promoted + 1
+        state.anchor = candidate if verdict.is_better else state.anchor
+
+
+def _dropped(past: Past, served: Mapping[int, int], places: Sequence[int], policy: Policy) -> dict[int, bool]:
+    """Of the partitions whose outcomes came, whether the metric of the model that served dropped by more than the policy allows;
+    without those where it is not defined."""
+    drops = {then: float(past.promised[served[then]] - past.advantage[served[then], then]) for then in places}
+    return {then: drop > policy.max_drop for then, drop in drops.items() if np.isfinite(drop)}
+
+
+def _mean(values: Floats) -> float:
+    """Of the values that are defined."""
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if known.size else float("nan")
+
+
+def _losses(policy: Policy, dropped: Mapping[int, bool]) -> list[int]:
+    """The partitions at which the metric had dropped in as many of the last ones as the policy says."""
+    places = sorted(dropped)
+    judged = [dropped[place] for place in places]
+    return [
+        place
+        for number, place in enumerate(places)
+        if judged[number] and sum(judged[max(0, number + 1 - policy.of) : number + 1]) >= policy.fails
+    ]
+
+
+def _asks(policy: Policy, state: _State, now: int, trained: int, sounded: Mapping[Word, Sequence[int]]) -> bool:
+    """Whether the policy asks for the candidate whose training window ends with the partition `trained`: an alarm asks for the
+    first one that is trained on the partition that sounded it, and a schedule once since the last training."""
+    ticks, answered_ticks = (now - state.begun) // policy.every, (state.last - state.begun) // policy.every
+    for word in policy.on:
+        if word == "new_partition" or (word == "schedule" and ticks > answered_ticks):
+            return True
+        if any(state.answered[word] < place <= trained for place in sounded.get(word, ())):
+            return True
+    return False

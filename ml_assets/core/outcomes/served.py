@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import polars as pl
@@ -25,6 +26,16 @@ def about(predictions: pl.DataFrame, asked: pl.DataFrame, *, key: Sequence[str])
     of_classes = [name for name in predictions.columns if name.startswith(names("score", [""])[0])]
     placed = predictions.select(*COLUMNS, *of_classes).with_columns(pl.Series(ROW, rows, dtype=pl.Int64))
     return placed.filter(pl.col(ROW).is_not_null() & pl.col("score").is_not_nan())
+
+
+def is_within(request: str, time: str, start: datetime, end: datetime) -> bool:
+    """Whether a request (JSON) is about a moment from `start` up to `end` (naive UTC), by its field `time`, as it was sent."""
+    try:
+        moment = datetime.fromisoformat(str(json.loads(request).get(time)))
+        moment = moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+    except (ValueError, OverflowError):
+        return False
+    return start <= moment < end
 
 
 def digest(predictions: pl.DataFrame) -> str:

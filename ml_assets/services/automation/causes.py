@@ -11,6 +11,7 @@ from ml_assets.core.notices import Event, Notice, Severity, cause_id
 from ml_assets.services.automation.outbox import TOLD_DAYS
 from ml_assets.services.automation.policy import evidence_of
 from ml_assets.services.folds import no_fold
+from ml_assets.services.judging.gate_standards import refused_gates
 from ml_assets.services.next_window import next_partition, next_window
 from ml_assets.services.outcomes.promises import HOLDS, VALUE_HOLDS
 from ml_assets.services.release_status import release_statuses
@@ -40,6 +41,7 @@ class Causes:
             *self.moves(),
             *self.waiting(),
             *self.without_folds(),
+            *self.refused_gates(),
             *self.late(),
             *self.drift(),
             *self.worth(),
@@ -105,7 +107,20 @@ class Causes:
     def drift(self) -> Iterator[Notice]:
         """An alarm of the newest partition that is monitored; one that lasts has one notice, and the next partition its end."""
         newest = max(self.lineage.ledger.partitions(self.product.name, "monitoring"), default="")
-        for claim, what in (("columns_stable", "the data drift"), ("score_stable", "the scores drift")) if newest else ():
+        usual = "accept it if this is how it is from now on"
+        accept = f"ml-assets accept {self.product.name} {newest} --reason …"
+        clients = "look at what clients send, or train on what is asked"
+        watched = (
+            ("columns_stable", "the data drift", usual, accept),
+            ("score_stable", "the scores drift", usual, accept),
+            (
+                "requests_match_training",
+                "requests differ from training",
+                clients,
+                f"ml-assets drift {self.product.name} --served",
+            ),
+        )
+        for claim, what, advice, command in watched if newest else ():
             evidence = evidence_of(self.lineage.ledger, self.product, newest, claim)
             if evidence is None or evidence.details.values.get("state") != "alarm":
                 continue
@@ -114,8 +129,8 @@ class Causes:
                 "warning",
                 claim,
                 title=what,
-                why=f"{evidence.details.description}; accept it if this is how it is from now on",
-                command=f"ml-assets accept {self.product.name} {newest} --reason …",
+                why=f"{evidence.details.description}; {advice}",
+                command=command,
                 partition=newest,
                 at=self.now.isoformat(timespec="seconds"),
             )
@@ -174,6 +189,20 @@ class Causes:
                 why=next_window(ledger, product),
                 command=f"ml-assets status {product.name}",
                 partition=newest,
+                at=self.now.isoformat(timespec="seconds"),
+            )
+
+    def refused_gates(self) -> Iterator[Notice]:
+        """The gates keep no minimal standard by what their own verdicts showed: no run of the path begins until they do."""
+        if refusal := refused_gates(self.lineage.ledger, self.product):
+            yield self._notice(
+                "waiting",
+                "error",
+                "gates",
+                title="no run begins by these gates",
+                why=refusal,
+                command=f"ml-assets plan {self.product.name}",
+                partition="",
                 at=self.now.isoformat(timespec="seconds"),
             )
 

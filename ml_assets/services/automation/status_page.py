@@ -15,12 +15,13 @@ from resources.lineage import Lineage
 
 MOST_PARTITIONS = 120
 """The newest ones that the page shows."""
-CLAIMS = ("columns_stable", "score_stable")
+CLAIMS = ("columns_stable", "score_stable", "requests_match_training")
 
 
 @dataclass(frozen=True)
 class Partition:
-    """What the ledger holds of a partition; None where a stage has nothing. `drift` is the worst state of data and scores."""
+    """What the ledger holds of a partition; None where a stage has nothing. `drift` is the worst state of data, scores and
+    requests."""
 
     key: str
     rows: int | None

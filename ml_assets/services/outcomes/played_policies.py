@@ -1,33 +1,31 @@
 """The stored past of a product through policies of retraining: models are fitted here, and nothing is recorded or charged."""
 
-import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import polars as pl
-from pydantic import Field
 
+from ml_assets.core.lineage.partitions import partitions_of
 from ml_assets.core.lineage.reads import labelled_stage
-from ml_assets.core.metrics.registry import metric_at
-from ml_assets.core.outcomes.policy_backtest import Past, Played, Policy, PolicyRefused, Word, at_random, play
+from ml_assets.core.model.split import rows_of
+from ml_assets.core.outcomes.maturity import is_matured
+from ml_assets.core.outcomes.policy_backtest import NO_ONE, Past, Played, Policy, at_random, play
 from ml_assets.errors import MlAssetsError
-from ml_assets.spec.automation import LossSpec
-from ml_assets.spec.base_section import Column, Section
+from ml_assets.services.outcomes.past_models import PastModels, Windows, past_models
 from ml_assets.spec.product import Product
-from ml_assets.spec.yaml_file import SpecFileProblems, read_model
 from resources.ledger import recalls
 from resources.lineage import Lineage
 
 if TYPE_CHECKING:
-    from ml_assets.core.metrics.arrays import Floats
+    from ml_assets.core.metrics.arrays import Ints
 
 SUBSAMPLE = 0.8
 """Share of the training rows that each replicate but the first is fitted on."""
-LEAST = 3
-"""Partitions besides `window.minimum` without which nothing can be played."""
+LEAST = 2
+"""Partitions that have to be served by a model, so that there is anything to choose."""
+DAY = 24 * 60 * 60
 Say = Callable[[str], None]
 
 
@@ -52,113 +50,79 @@ class Compared:
         return float(max(values) - min(values))
 
 
-class PolicySpec(Section):
-    """One policy of a file."""
-
-    on: tuple[Word, ...] = Field(min_length=1)
-    every: int = Field(default=1, ge=1)
-    loss: LossSpec | None = None
-    max_drop: float | None = Field(default=None, ge=0)
-    cool_down: int = Field(default=0, ge=0)
-
-
-class PolicyFile(Section):
-    """What a file of policies may hold."""
-
-    policies: dict[Column, PolicySpec] = Field(min_length=1)
-
-
-def policies_of(file: Path, present: Policy) -> list[Policy]:
-    """The product's present policy and those of a file: `policies: {name: {on: [drift], …}}`. Raises PolicyRefused."""
-    try:
-        named = read_model(file, PolicyFile).policies
-    except SpecFileProblems as error:
-        raise PolicyRefused("\n".join(map(str, error.problems))) from None
-    return [present, *(_policy(name, spec, present) for name, spec in named.items())]
-
-
-def present_policy(product: Product) -> Policy:
-    """What the product's `retrain:` says, as far as partitions tell: a schedule by the clock and changes of code are left out."""
-    words: dict[str, Word] = {"new_partition": "new_partition", "outcomes": "new_partition", "drift": "drift", "loss": "loss"}
-    on = tuple(dict.fromkeys(words[word] for word in product.retrain.on if word in words)) or ("never",)
-    loss = product.retrain.loss
-    return Policy("present", on, fails=loss.fails, of=loss.of, max_drop=product.monitoring.max_drop)
-
-
-def _policy(name: str, spec: PolicySpec, present: Policy) -> Policy:
-    """A policy of a file; what it leaves out is as in the present one."""
-    fails, of = (spec.loss.fails, spec.loss.of) if spec.loss else (present.fails, present.of)
-    max_drop = present.max_drop if spec.max_drop is None else spec.max_drop
-    return Policy(name, spec.on, spec.every, fails, of, max_drop, spec.cool_down)
-
-
-def stored_partitions(lineage: Lineage, product: Product) -> list[tuple[str, pl.DataFrame]]:
-    """The labelled rows of each partition that is stored and not recalled, in order."""
+def stored_partitions(lineage: Lineage, product: Product) -> Windows:
+    """The rows of each partition that is stored and not recalled, in order, with the labels that are known."""
     stage, bad = labelled_stage(product), recalls.derived(lineage.ledger, product.name)
-    stored = []
-    for key in sorted(lineage.ledger.partitions(product.name, stage)):
-        manifest = lineage.ledger.current(product.name, stage, key)
-        if manifest is not None and manifest.id not in bad:
-            stored.append((key, lineage.snapshots.frame(manifest.snapshot, "features.parquet")))
-    return stored
+    current = (lineage.ledger.current(product.name, stage, key) for key in sorted(lineage.ledger.partitions(product.name, stage)))
+    stored = [manifest for manifest in current if manifest is not None and manifest.id not in bad]
+    rows = [rows_of(lineage.handle(manifest), product) for manifest in stored]
+    return Windows(product, [manifest.partition for manifest in stored], rows)
 
 
-def pasts(
-    product: Product,
-    partitions: Sequence[tuple[str, pl.DataFrame]],
-    alarmed: Collection[str],
-    *,
-    replicates: int,
-    say: Say,
-) -> list[Past]:
+def pasts(windows: Windows, alarmed: Collection[str], *, replicates: int, say: Say) -> list[Past]:
     """Fit the model as of each partition on the window before it, once for each replicate, and measure it on all later ones.
     `alarmed`: partitions with an alarm of drift. Raises NothingToPlay."""
-    labelled = [(key, frame.filter(pl.col(product.features.label).is_not_null())) for key, frame in partitions]
-    minimum = product.window.minimum
-    if len(labelled) < minimum + LEAST or any(frame.is_empty() for _, frame in labelled):
-        needed = f"at least {minimum + LEAST} with outcomes are needed to play a policy"
-        raise NothingToPlay(f"{product.name}: {len(labelled)} partitions are stored; {needed}")
-    alarms = np.array([key in alarmed for key, _ in labelled])
-    return [_past(product, labelled, alarms, replicate, say) for replicate in range(replicates)]
+    product, keys, complete = windows.product, windows.keys, completed(windows.product, windows.keys)
+    served = int((complete >= windows.first).sum()) - 1  # the first one is in before anything is served
+    if served < LEAST:
+        late = f", {product.labels.matures} after their end" if product.labels and product.labels.maturity else ""
+        raise NothingToPlay(
+            f"{product.name}: {len(keys)} partitions are stored, and a model could have served {max(served, 0)} of them; {LEAST} "
+            f"are needed to play a policy. A model is trained on {product.window.minimum} (window.minimum) and tested on "
+            f"{product.window.test} more (window.test), whose outcomes are complete{late}; `ml-assets run {product.name}` stores "
+            f"what is delivered"
+        )
+    made = []
+    for seed in range(replicates):
+
+        def tell(words: str, number: int = seed + 1) -> None:
+            say(f"replicate {number}: {words}")
+
+        made.append(_past(past_models(windows, seed=seed, share=SUBSAMPLE if seed else 1.0, tell=tell), complete, alarmed))
+    if short := [past for past in made if past.begin + LEAST > len(keys)]:
+        raise NothingToPlay(f"{product.name}: no model could be trained as of {short[0].keys[windows.first]} or soon after it")
+    return made
 
 
-def _past(
-    product: Product,
-    labelled: Sequence[tuple[str, pl.DataFrame]],
-    alarms: "np.ndarray[tuple[int], np.dtype[np.bool_]]",
-    replicate: int,
-    say: Say,
-) -> Past:
-    from ml_assets.core.model.features import model_columns
-    from ml_assets.core.model.scoring import load_model, score_frame
-    from ml_assets.core.model.training import fit
-
-    count, columns, first = len(labelled), model_columns(product), product.window.minimum
-    advantage, worth, seconds = np.full((count, count), np.nan), np.full((count, count), np.nan), np.zeros(count)
-    for now in range(first, count):
-        say(f"replicate {replicate + 1}: model as of {labelled[now][0]}")
-        window = pl.concat([frame for _, frame in labelled[max(0, now - product.window.train) : now]])
-        if replicate:
-            window = window.sample(fraction=SUBSAMPLE, seed=replicate, shuffle=False)
-        begun = time.process_time()
-        fitted = fit(window, product=product, columns=columns, progress=None)
-        seconds[now] = time.process_time() - begun
-        model = load_model(fitted.content, task=product.task)
-        for then in range(now, count):
-            frame = labelled[then][1]
-            scores = score_frame(model, frame, list(fitted.features))
-            advantage[now, then], worth[now, then] = _measured(product, frame, scores)
-    return Past([key for key, _ in labelled], advantage, worth, alarms, seconds, first)
+def completed(product: Product, keys: Sequence[str]) -> "Ints":
+    """By partition (N,) the number of the newest one whose outcomes are complete when this one is in; NO_ONE where none are."""
+    if product.partitions.is_static:
+        return np.arange(len(keys))
+    calendar, newest = partitions_of(product), []
+    for place, key in enumerate(keys):
+        now = calendar.window(key)[1].replace(tzinfo=UTC)
+        done = [then for then in range(place + 1) if is_matured(product, keys[then], now)]
+        newest.append(max(done, default=NO_ONE))
+    return np.array(newest)
 
 
-def _measured(product: Product, frame: pl.DataFrame, scores: "Floats") -> tuple[float, float]:
-    """The monitored metric, signed so that greater is better, and what all rows are worth together; NaN without a worth."""
-    threshold = product.decision.threshold if product.decision else None
-    y, value = frame[product.features.label].cast(pl.Float64).to_numpy(), product.monitoring.value
-    metric = metric_at(product.monitoring.metric, threshold, value, task=product.task)
-    measured = metric.value(y, scores, None)
-    total = metric_at("value", threshold, value, task=product.task).value(y, scores, None) * y.size if value else float("nan")
-    return metric.advantage(measured, 0.0), total
+def _past(models: PastModels, complete: "Ints", alarmed: Collection[str]) -> Past:
+    windows = models.windows
+    product, keys, count = windows.product, windows.keys, len(windows.keys)
+    advantage, worth = np.full((count, count), np.nan), np.full((count, count), np.nan)
+    for now, then in models.scores:
+        advantage[now, then], worth[now, then] = models.measured(now, [then])
+    return Past(
+        keys=keys,
+        advantage=advantage,
+        promised=np.array([models.promised(now) for now in range(count)]),
+        worth=worth,
+        seconds=np.array([models.seconds.get(now, 0.0) for now in range(count)]),
+        is_trained=np.array([now in models.seconds for now in range(count)]),
+        alarms=np.array([key in alarmed for key in keys]),
+        days=np.array([_days(product, key) for key in keys]),
+        complete=complete,
+        judge=models.judge,
+        test=0 if product.partitions.is_static else product.window.test,
+    )
+
+
+def _days(product: Product, partition: str) -> float:
+    """The days that a partition lasts; deliveries of a static table are counted."""
+    if product.partitions.is_static:
+        return 1.0
+    begin, end = partitions_of(product).window(partition)
+    return (end - begin).total_seconds() / DAY
 
 
 def compared(policies: Sequence[Policy], replicates: Sequence[Past], *, schedules: int, seed: int) -> Iterator[Compared]:
@@ -167,25 +131,33 @@ def compared(policies: Sequence[Policy], replicates: Sequence[Past], *, schedule
     for policy in policies:
         rows = [play(policy, past) for past in replicates]
         yield Compared(policy.name, rows)
-        drawn = []
-        for row, past in zip(rows, replicates, strict=True):
-            drawn += [at_random(f"random, as often as {policy.name}", row.trainings, past, random) for _ in range(schedules)]
+        name = f"random, as often as {policy.name}"
+        drawn = [at_random(name, row, past, random) for row, past in zip(rows, replicates, strict=True) for _ in range(schedules)]
         if drawn and any(row.trainings for row in rows):
-            yield Compared(f"random, as often as {policy.name}", drawn)
+            yield Compared(name, drawn)
 
 
 def cells(played: Compared, *, has_worth: bool) -> list[str]:
     """A policy as texts, in the order of `header`."""
-    texts = [played.policy, _number(played.mean("trainings"), 1), f"{played.mean('seconds'):.0f}"]
-    texts.append(_number(played.mean("alarms"), 1))
-    texts += [f"{abs(played.mean('later')):.4f} ± {played.spread('later') / 2:.4f}", _number(played.mean("worse"), 1)]
+    texts = [played.policy, *(_number(played.mean(name), 1) for name in ("trainings", "promoted"))]
+    texts += [f"{played.mean('seconds'):.0f}", _number(played.mean("alarms"), 1)]
+    texts += [f"{abs(played.mean('later')):.4f} ± {played.spread('later') / 2:.4f}", _number(played.mean("worse"), 0)]
     return [*texts, *([f"{played.mean('worth'):,.0f}"] if has_worth else [])]
 
 
-def header(metric: str, *, has_worth: bool) -> list[str]:
+def header(product: Product) -> list[str]:
     """The columns of the table."""
-    names = ["policy", "trainings", "CPU s", "alarms", f"later {metric}", "partitions by a worse model"]
-    return [*names, *(["value"] if has_worth else [])]
+    unit = "deliveries" if product.partitions.is_static else "days"
+    names = [
+        "policy",
+        "trainings",
+        "promoted",
+        "CPU s",
+        "alarms",
+        f"later {product.monitoring.metric}",
+        f"{unit} by a worse model",
+    ]
+    return [*names, *(["value"] if product.monitoring.value else [])]
 
 
 def _number(value: float, digits: int) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ml_assets.core.lineage.manifests import Input, Manifest
+from ml_assets.core.lineage.partitions import partitions_of
 from ml_assets.services.replicas.shared_logs import served_log
 from ml_assets.spec.product import Product
 from resources.ledger import recalls
@@ -48,7 +49,7 @@ def make_realised(lineage: Lineage, product: Product, settings: Settings, partit
 
 
 def gather(lineage: Lineage, product: Product, settings: Settings, partition: str) -> Gathered:
-    """All that served the partition. Reads the product's whole log, in which a question may be asked at any time."""
+    """All that served the partition: of the product's log, in which questions may be asked at any time, those about its time."""
     from ml_assets.core.outcomes.served import about, digest
 
     outcomes = lineage.current(product, "outcomes", partition)
@@ -56,7 +57,7 @@ def gather(lineage: Lineage, product: Product, settings: Settings, partition: st
     batch = lineage.ledger.current(product.name, "predictions", partition)
     inputs = [outcomes.as_input(), *([batch.as_input()] if batch else [])]
     predictions = {}
-    for source, records in _records(lineage, product, settings, batch):
+    for source, records in _records(lineage, product, settings, partition, batch):
         placed = about(records, asked, key=product.features.key)
         if placed.height:
             predictions[source] = placed
@@ -75,17 +76,31 @@ def gather(lineage: Lineage, product: Product, settings: Settings, partition: st
 
 
 def _records(
-    lineage: Lineage, product: Product, settings: Settings, batch: Manifest | None
+    lineage: Lineage, product: Product, settings: Settings, partition: str, batch: Manifest | None
 ) -> "Iterator[tuple[str, pl.DataFrame]]":
     """The records of each way of serving in production."""
     import polars as pl
 
-    from ml_assets.serving.log.reader import read
-
     if batch is not None:
         yield BATCH, pl.read_parquet(io.BytesIO(lineage.snapshots.read(batch.snapshot, "predictions.parquet")))
-    log = read(served_log(settings, lineage.snapshots, product.name))
-    yield ENDPOINT, log.filter(pl.col("environment") == "production")
+    yield ENDPOINT, asked_about(lineage, product, settings, partition)
+
+
+def asked_about(lineage: Lineage, product: Product, settings: Settings, partition: str) -> "pl.DataFrame":
+    """The records of production's log whose questions are about the time of a partition, as they were sent; all records of a
+    product whose questions have no time. Raises PredictionLogError."""
+    import polars as pl
+
+    from ml_assets.core.outcomes.served import is_within
+    from ml_assets.serving.log.question_times import QuestionTimes
+    from ml_assets.serving.log.reader import read, read_about
+
+    folder, time = served_log(settings, lineage.snapshots, product.name), product.features.time
+    if not time or product.partitions.is_static:
+        return read(folder).filter(pl.col("environment") == "production")
+    start, end = partitions_of(product).window(partition)
+    log = read_about(QuestionTimes(folder, time, start, end, settings.cache)).filter(pl.col("environment") == "production")
+    return log.filter([is_within(text, time, start, end) for text in log["request"]])
 
 
 def _replaced(lineage: Lineage, product: Product, bundle: str) -> Manifest | None:

@@ -1,4 +1,4 @@
-"""Drift in a product, partition by partition: verdicts on data and scores, and the realised metric."""
+"""Drift in a product, partition by partition: verdicts on data, scores and requests, and the realised metric."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,18 +12,22 @@ from ml_assets.spec.product import Product
 from resources.lineage import Lineage, NotMaterialized
 from resources.settings import Settings
 
+REQUESTS = "requests_match_training"
 NOT_MONITORED = "no release served yet"
 
 
 @dataclass(frozen=True)
 class Watched:
-    """One partition: its rows, the verdicts, and the realised metric in words. `scores` is None where no release served."""
+    """One partition: its rows, the verdicts, and the realised metric in words. `scores` is None where no release served.
+    `requests` and `requests_state`: the verdict on what was asked about it, as its check recorded it; "" where there is none."""
 
     partition: str
     rows: int
     data: Verdict
     scores: Verdict | None
     realised: str
+    requests: str = ""
+    requests_state: str = ""
 
 
 def watched(lineage: Lineage, product: Product, settings: Settings, *, until: str = "") -> list[Watched]:
@@ -45,6 +49,7 @@ def watched(lineage: Lineage, product: Product, settings: Settings, *, until: st
             verdict,
             scores.get(verdict.partition),
             _realised(lineage, product, verdict.partition),
+            *_requests(lineage, product, verdict.partition),
         )
         for verdict in data
     ]
@@ -61,6 +66,8 @@ def drift_page(product: Product, partitions: Sequence[Watched]) -> str:
             partition.scores.state if partition.scores else "",
             partition.scores.why if partition.scores else NOT_MONITORED,
             partition.realised,
+            partition.requests_state,
+            partition.requests.partition(": ")[2] if partition.requests_state != "stable" else partition.requests,
         )
         for partition in reversed(partitions)
     ]
@@ -77,6 +84,15 @@ def drift_page(product: Product, partitions: Sequence[Watched]) -> str:
         "at most 1 % of partitions. A watch is one partition alone, and has no stated rate."
     )
     return page(title=f"Drift of {product.name}", lead=lead, lines=lines, columns=columns, ignored=product.monitoring.ignore)
+
+
+def _requests(lineage: Lineage, product: Product, partition: str) -> tuple[str, str]:
+    """What the check recorded of requests about a partition, and its state; "" where it recorded nothing."""
+    current = lineage.ledger.current(product.name, "monitoring", partition)
+    look = lineage.ledger.evidence(current.id).get(REQUESTS) if current else None
+    if look is None:
+        return "", ""
+    return look.body.details.description, str(look.body.details.values.get("state", ""))
 
 
 def _realised(lineage: Lineage, product: Product, partition: str) -> str:

@@ -1,15 +1,16 @@
 """Features of served requests beside those that were delivered: whether clients ask what the model was trained on."""
 
 import json
-from pathlib import Path
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from ml_assets.core.drift.verdict import Verdict
+from ml_assets.core.drift.verdict import SPAN, Verdict, lasting
 from ml_assets.core.lineage.manifests import Manifest
+from ml_assets.core.lineage.partition_numbers import ordinal
 from ml_assets.core.lineage.partitions import partitions_of
-from ml_assets.services.outcomes.served import release_of_bundle
-from ml_assets.services.replicas.shared_logs import served_log
-from ml_assets.services.watching.summaries import Summaries
+from ml_assets.services.outcomes.served import asked_about, release_of_bundle
+from ml_assets.services.watching.summaries import Summaries, features_before
 from ml_assets.spec.product import Product
 from resources.lineage import Lineage
 from resources.settings import Settings
@@ -17,66 +18,99 @@ from resources.settings import Settings
 if TYPE_CHECKING:
     import polars as pl
 
+    from ml_assets.core.drift.histograms import Histogram
 
 NOT_SERVED = "nothing was asked about its time, as far as the log and this ledger tell"
 
 
+@dataclass(frozen=True)
+class Asked:
+    """The requests (rows, fields) that production answered about the time of a partition, the last for each key, as far as one
+    release answered them: the one that answered most."""
+
+    features: Manifest
+    requests: "pl.DataFrame"
+    release: Manifest
+
+    def histograms(self, lineage: Lineage, product: Product) -> "dict[str, Histogram]":
+        """Those of the requests' features, by the release that answered them."""
+        from ml_assets.core.drift.histograms import count
+        from ml_assets.core.release.offline_bundle import own_features
+
+        own = own_features(lineage.handle(self.release), self.requests, is_cast=False)
+        return count(own.drop(product.features.key))
+
+
+@dataclass(frozen=True)
+class ServedTraffic:
+    """What was asked about a partition (`features`), and about the ones before it that an alarm looks at."""
+
+    lineage: Lineage
+    product: Product
+    settings: Settings
+    features: Manifest
+
+    @cached_property
+    def asked(self) -> list[Asked]:
+        """By partition, in order, without those that nothing was asked about. Raises PredictionLogError."""
+        calendar = partitions_of(self.product)
+        first = ordinal(calendar, self.features.partition) - SPAN
+        before = [
+            m
+            for m in features_before(self.lineage, self.product, self.features.partition)
+            if ordinal(calendar, m.partition) >= first
+        ]
+        about = (_asked(self.lineage, self.product, self.settings, manifest) for manifest in (*before, self.features))
+        return [asked for asked in about if asked is not None]
+
+    @property
+    def digest(self) -> str:
+        """What decides the verdict, besides the partitions that it is compared with."""
+        from ml_assets.core.digests import digest_json
+
+        return digest_json([[a.features.snapshot, a.release.snapshot, a.requests.rows()] for a in self.asked])
+
+    def verdict(self, summaries: Summaries) -> Verdict | None:
+        """The verdict on what was asked about the partition, beside it and those before it: an alarm where the same column
+        exceeds here and in one of the two before. None where nothing was asked, or the release is not in this ledger. How many
+        requests came says nothing of skew, and is left out."""
+        from ml_assets.services.watching.verdicts import of_others
+
+        if not self.asked or self.asked[-1].features.partition != self.features.partition:
+            return None
+        *before, now = (
+            of_others(
+                summaries,
+                asked.features,
+                asked.histograms(self.lineage, self.product),
+                rows=asked.requests.height,
+                release=asked.release,
+            )
+            for asked in self.asked
+        )
+        return lasting(now, before)
+
+
 def served_verdict(lineage: Lineage, product: Product, settings: Settings, partition: str) -> Verdict | None:
-    """`of_served` for a partition's current features."""
-    return of_served(Summaries.of(lineage, product, settings), settings, lineage.current(product, "features", partition))
+    """The verdict on what was asked about a partition until now."""
+    features = lineage.current(product, "features", partition)
+    return ServedTraffic(lineage, product, settings, features).verdict(Summaries.of(lineage, product, settings))
 
 
-def of_served(summaries: Summaries, settings: Settings, features: Manifest) -> Verdict | None:
-    """The verdict on what production was asked about the time of a partition: features of the requests in its log, computed by
-    the release that answered most of them, beside those of the partition and the ones before it. None where nothing was asked, or
-    the release is not in this ledger.
-
-    How many requests came says nothing of skew, and is left out.
-    """
-    from ml_assets.core.drift.histograms import count
-    from ml_assets.core.release.offline_bundle import own_features
-    from ml_assets.services.watching.verdicts import of_others
-
-    lineage, product = summaries.lineage, summaries.product
-    log = served_log(settings, lineage.snapshots, product.name)
-    requests, bundle = _asked(product, log, features.partition)
-    release = release_of_bundle(lineage, product, bundle) if bundle else None
-    if release is None or requests.is_empty():
-        return None
-    own = own_features(lineage.handle(release), requests, is_cast=False)
-    return of_others(summaries, features, count(own.drop(product.features.key)), rows=own.height)
-
-
-def _asked(product: Product, folder: Path, partition: str) -> "tuple[pl.DataFrame, str]":
-    """The requests about the partition's time, the last for each key, and the bundle that answered most of them."""
+def _asked(lineage: Lineage, product: Product, settings: Settings, features: Manifest) -> Asked | None:
     import polars as pl
 
-    from ml_assets.serving.log.reader import read
-
-    log = read(folder).filter(pl.col("environment") == "production")
+    log = asked_about(lineage, product, settings, features.partition)
     rows: dict[str, tuple[dict[str, Any], str]] = {}
     for text, bundle in log.select("request", "bundle").rows():
         request = json.loads(text)
-        if _is_within(request.get(product.features.time), product, partition):
-            rows[json.dumps([request.get(name) for name in product.features.key])] = (request, bundle)
+        rows[json.dumps([request.get(name) for name in product.features.key])] = (request, bundle)
     if not rows:
-        return pl.DataFrame(), ""
+        return None
     bundles = [bundle for _, bundle in rows.values()]
-    newest = max(dict.fromkeys(reversed(bundles)), key=bundles.count)
-    asked = [request for request, bundle in rows.values() if bundle == newest]
-    return pl.DataFrame(asked, infer_schema_length=None), newest
-
-
-def _is_within(at: Any, product: Product, partition: str) -> bool:
-    """Whether a request's time, as it was sent, is of the partition; each request of a product whose questions have none."""
-    from datetime import UTC, datetime
-
-    if not product.features.time:
-        return True
-    try:
-        moment = datetime.fromisoformat(str(at))
-        moment = moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
-    except (ValueError, OverflowError):
-        return False
-    start, end = partitions_of(product).window(partition)
-    return start <= moment < end
+    most = max(dict.fromkeys(reversed(bundles)), key=bundles.count)
+    release = release_of_bundle(lineage, product, most)
+    if release is None:
+        return None
+    requests = pl.DataFrame([request for request, bundle in rows.values() if bundle == most], infer_schema_length=None)
+    return Asked(features, requests, release)

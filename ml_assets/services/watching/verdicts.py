@@ -52,16 +52,18 @@ def of_scores(lineage: Lineage, product: Product, monitoring: Manifest) -> list[
     return follow(observed, rule, _settled(lineage, product, before=monitoring.partition))
 
 
-def of_others(summaries: Summaries, features: Manifest, histograms: Mapping[str, Histogram], *, rows: int) -> Verdict:
-    """The verdict on other rows about a partition's time, such as served requests, beside the partition and those before it: one
-    look, which is never an alarm. Columns that they lack, and how many they are, are left out."""
+def of_others(
+    summaries: Summaries, features: Manifest, histograms: Mapping[str, Histogram], *, rows: int, release: Manifest
+) -> Verdict:
+    """The verdict on other rows about a partition's time, such as requests that a release answered, beside the partition and
+    those before it, alone. Columns that they lack, and how many they are, are left out."""
     product = summaries.product
     columns = set(product.contract.Features.to_schema().columns) - {*product.features.key, product.features.time}
     series = [*summaries.before(features), (features, summaries.summary(features))]
     past = [_observed(product, manifest, summary, columns & histograms.keys()) for manifest, summary in series]
-    number = ordinal(partitions_of(product), features.partition) + 1
+    number = ordinal(partitions_of(product), features.partition)
     others = Observed(features.partition, number, rows, {name: histograms[name] for name in columns & histograms.keys()})
-    verdict = judged_alone(past, others, Rule(ignored=frozenset(product.monitoring.ignore)))
+    verdict = judged_alone(past, others, _rule(product, frozenset(ReleaseFacts.of(release).train)))
     if VOLUME not in verdict.exceeds:
         return verdict
     moved = tuple(part for part in verdict.moved if part.column != VOLUME)

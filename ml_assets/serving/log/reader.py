@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ from ml_assets.core.duckdb_session import connect, parquet
 from ml_assets.errors import MlAssetsError
 from ml_assets.serving.log.hour_files import files, hour_folder, hours
 from ml_assets.serving.log.prediction_id import is_prediction_id
+from ml_assets.serving.log.question_times import QuestionTimes
 from ml_assets.serving.log.record import schema
 
 if TYPE_CHECKING:
@@ -58,8 +59,22 @@ def read(folder: Path) -> "pl.DataFrame":
     return pl.DataFrame(_select(hours(folder), "SELECT * FROM log ORDER BY id"))
 
 
-def _select(within: Sequence[Path], sql: str, *parameters: str | list[str]) -> "pa.Table":
-    """The result of a query of `log`, the records in the folders of these hours, each once.
+def read_about(times: QuestionTimes) -> "pl.DataFrame":
+    """Return the predictions whose questions are about a span of time, or about a day next to it, sorted by id; requests are
+    JSON. Reads the files alone that have such. Raises PredictionLogError."""
+    import polars as pl
+
+    sql = f"SELECT * FROM log WHERE {times.condition} ORDER BY id"
+    return pl.DataFrame(_select(hours(times.folder), sql, chosen=times.chosen))
+
+
+def _select(
+    within: Sequence[Path],
+    sql: str,
+    *parameters: str | list[str],
+    chosen: Callable[[Sequence[Path]], Collection[Path]] | None = None,
+) -> "pa.Table":
+    """The result of a query of `log`, the records in the folders of these hours, each once; of the `chosen` files only.
 
     When a compaction removes a file before it is read, its records are in another one, so the query runs again.
     """
@@ -68,6 +83,9 @@ def _select(within: Sequence[Path], sql: str, *parameters: str | list[str]) -> "
     while True:
         by_hour = [paths for hour in within if (paths := files(hour))]
         try:
+            if chosen is not None:
+                kept = chosen([path for paths in by_hour for path in paths])
+                by_hour = [some for paths in by_hour if (some := [path for path in paths if path in kept])]
             with connect() as connection:
                 connection.from_arrow(schema().empty_table()).create_view("nothing")
                 return connection.sql(f"WITH log AS ({_log(by_hour)}) {sql}", params=list(parameters)).to_arrow_table()
