@@ -6,7 +6,7 @@ from typing import Any
 from ml_assets.spec.claim_grammar import ClaimForm
 from ml_assets.spec.gates import GateSpec
 from ml_assets.spec.monitoring import MonitoringSpec
-from ml_assets.spec.sections import AT_THRESHOLD, DecisionSpec, EndpointSpec, FeatureSpec
+from ml_assets.spec.sections import AT_THRESHOLD, DecisionSpec, FeatureSpec
 from ml_assets.spec.tasks import classes_problem
 
 
@@ -22,9 +22,6 @@ def task_problem(section: object, before: Mapping[str, Any]) -> str:
             return _threshold_problem(section)
         case MonitoringSpec():
             return _value_problem(section, before)
-        case EndpointSpec() if task == "multiclass" and (section.shadow or section.canary):
-            trial = "shadow" if section.shadow else "canary"
-            return f"{trial}: trials compare one score a row, and a {task} product has one for each class; leave it out"
     return ""
 
 
