@@ -17,7 +17,7 @@ from ml_assets.services.automation.causes import causes
 from ml_assets.services.judging.gate_standards import note_verdicts, refused_by_note, refused_gates
 from resources.dagster_resources import resources_of
 from resources.ledger.ledger import Ledger
-from sensors import new_data, stale
+from sensors import new_data, retrain, stale
 from tests.support.homes.gates_home import invoke_command
 from tests.support.homes.path_homes import Home
 from tests.support.homes.shop import DAYS, deliver, shop
@@ -140,3 +140,17 @@ def test_a_change_of_such_a_product_is_rejected(tmp_path: Path) -> None:
         ledger.publish(judged_by_row("trains", "2013-01"), run="r")
     answer = own.ci("--without-models")
     assert any(WORDS in reason for comparison in answer.report["comparisons"] for reason in comparison["reasons"])
+
+
+@pytest.mark.long
+def test_no_training_is_due_for_refused_gates(refused: Home) -> None:
+    refused.edit("product.yaml", ("title:", "retrain: {cool_down: 1}\ntitle:"))
+    for day in (FIRST, SECOND):
+        assert refused.run(day, only=DECIDED[:4]).success
+    resources = resources_of(refused.space.settings)
+    with dg.DagsterInstance.ephemeral() as instance, dg.build_sensor_context(instance=instance, resources=resources) as context:
+        skipped = retrain.build(refused.product)(context)
+        assert isinstance(skipped, dg.SkipReason)
+        assert WORDS in (skipped.skip_message or "")
+        refused.edit("product.yaml", EXCUSED)
+        assert isinstance(retrain.build(refused.product)(context), dg.RunRequest)
