@@ -22,6 +22,7 @@ NAMES = (
     "ticks",
     "backfill",
     "requests",
+    "levels",
     "windows",
 )
 OF_A_HOME = "windows"
@@ -43,7 +44,8 @@ def main(names: tuple[str, ...], months: int, runs: int, dvc: str | None, as_jso
     often an alarm of drift is false, and what it finds on flights by week; --runs counts thousands of partitions), policies (of
     retraining, on flights by week; --runs counts replicates), ticks (of
     each sensor, with 10,000 known partitions), backfill (a range of days in one process, against one for each), requests (of
-    each command to an object store), windows (what stops models of which neither is better, on the home of `make demo`; --runs
+    each command to an object store), levels (of the gates' bound and its power, on simulated units; --runs counts thousands of
+    windows a cell), windows (what stops models of which neither is better, on the home of `make demo`; --runs
     counts hundreds of windows); all of them but the last if none is named."""
     results: dict[str, Any] = {"machine": machine()}
     for name in names or [name for name in NAMES if name != OF_A_HOME]:

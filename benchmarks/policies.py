@@ -71,7 +71,7 @@ def weekly(matures: str) -> Product:
             "partitions": PartitionSpec(every="week", start="2013-01-07", end="2013-12-30"),
             "window": WindowSpec(train=8, test=3, minimum=4),
             "model": product.model.model_copy(update={"iterations": 50, "depth": 6}),
-            "monitoring": product.monitoring.model_copy(update={"value": ValueSpec(**WORTH)}),
+            "monitoring": product.monitoring.model_copy(update={"value": ValueSpec.model_validate(WORTH)}),
             "labels": labels,
         }
     )

@@ -27,7 +27,7 @@ def main() -> None:
 
 def replay(months: int) -> dict[str, Any]:
     """Deliver and run the months on the home of the settings."""
-    from ml_assets.cli.shared.context import product_named, workspace
+    from ml_assets.cli.shared.context import product_named, several_runs, workspace
     from ml_assets.services.demo_flights import Year
 
     space = workspace()
@@ -35,7 +35,11 @@ def replay(months: int) -> dict[str, Any]:
     year = Year.open()
     for name, content in year.reference().items():
         space.landing.put(product, name, "", content)
-    months_done = [_month(space, product, key, year.month(key)) for key in year.months[:months]]
+    months_done = []
+    with several_runs() as tidy:
+        for key in year.months[:months]:
+            months_done.append(_month(space, product, key, year.month(key)))
+            tidy()
     return {"months": months_done, "candidates": _candidates(space, product)}
 
 

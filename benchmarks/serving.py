@@ -12,7 +12,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.child import run
-from benchmarks.http_servers import Server, cpu_seconds, servers, started
+from benchmarks.servers.http_servers import Server, cpu_seconds, servers, started
 from benchmarks.tables import spread, table
 
 SECONDS = 3

@@ -9,7 +9,7 @@ from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.stages import STAGES
 from ml_assets.services.evidence import Find, Finding, Proof
 from ml_assets.spec.product import Product
-from resources.dagster_assets import asset_key, partitions_def, unfinished_apis
+from resources.dagster_assets import asset_key
 from resources.ledger.ledger import Ledger
 
 RECHECK = "ml-assets/recheck"
@@ -17,21 +17,17 @@ RECHECK = "ml-assets/recheck"
 
 
 def check_spec(product: Product, stage: str, claim: str, description: str, *, blocking: bool) -> dg.AssetCheckSpec:
-    """A check of a stage, partitioned like it."""
-    is_partitioned = stage in STAGES and STAGES[stage].is_partitioned
-    with unfinished_apis():
-        return dg.AssetCheckSpec(
-            claim,
-            asset=asset_key(product, stage),
-            description=description,
-            blocking=blocking,
-            partitions_def=partitions_def(product) if is_partitioned else None,
-        )
+    """A check of a stage. It has no partitions of its own: of one that has, Dagster's list of checks shows for ever what failed
+    or was skipped in any partition, where people look for the state of the newest."""
+    return dg.AssetCheckSpec(claim, asset=asset_key(product, stage), description=description, blocking=blocking)
 
 
-def partition_of(context: dg.AssetCheckExecutionContext) -> str:
-    """The run's partition; checks without the path get it by tag."""
-    return context.run.tags.get("dagster/partition", "")
+def partition_of(context: dg.AssetCheckExecutionContext, ledger: Ledger, product: Product, stage: str) -> str:
+    """The run's partition, which checks without the path get by tag; the newest one where somebody presses *Execute* on Dagster's
+    page of a check, which asks for none. "" for what has no partitions."""
+    if not STAGES[stage].is_partitioned:
+        return ""
+    return context.run.tags.get("dagster/partition") or next(reversed(ledger.partitions(product.name, stage)), "")
 
 
 def proven(
@@ -45,8 +41,7 @@ def proven(
 ) -> Iterator[dg.AssetCheckResult]:
     """One result per claim about the current manifest of the run's partition, from evidence or by looking. `other_inputs`: the
     digest of what else is looked at."""
-    partition = partition_of(context) if STAGES[proof.stage].is_partitioned else ""
-    current = ledger.current(product.name, proof.stage, partition)
+    current = ledger.current(product.name, proof.stage, partition_of(context, ledger, product, proof.stage))
     about = other_inputs(current) if current else ""
     yield from proven_of(context, ledger, product, proof, manifest=current, find=find, other_inputs=about)
 

@@ -1,6 +1,7 @@
 """The gates: each declared claim about a candidate, and the verdict that follows from all of them."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import dagster as dg
 
@@ -27,19 +28,21 @@ def build(product: Product) -> list[dg.AssetChecksDefinition]:
         check_spec(product, "evaluation", claim.name, f"{claim.kind}: {claim.text}", blocking=True)
         for claim in product.gates.claims
     ]
+    find = partial(_find, [claim.name for claim in product.gates.claims])
     proof = Proof("evaluation", tuple(spec.name for spec in specs), (f"{__name__}:_find",))
 
     @dg.multi_asset_check(name=f"{product.name}__gates", specs=specs)
     @retried
     def gates(context: dg.AssetCheckExecutionContext, lineage: dg.ResourceParam[Lineage]) -> Iterator[dg.AssetCheckResult]:
-        evaluation = lineage.ledger.current(product.name, "evaluation", partition_of(context))
+        partition = partition_of(context, lineage.ledger, product, "evaluation")
+        evaluation = lineage.ledger.current(product.name, "evaluation", partition)
         excuse = _excused(lineage, product, evaluation) if evaluation else ""
         selected = context.job_def.asset_layer.selected_asset_keys
         is_made_here = asset_key(product, "evaluation") in selected  # then it is current, or the run was refused
-        stale = None if is_made_here else stale_evaluations(lineage, product).get(partition_of(context))
+        stale = None if is_made_here else stale_evaluations(lineage, product).get(partition)
         if not excuse and asset_key(product, "release") in selected:
             excuse = "the release is withheld"  # by the stage itself: nothing is blocked, and the leaves still run
-        for finding in proven_of(context, lineage.ledger, product, proof, manifest=evaluation, find=_find):
+        for finding in proven_of(context, lineage.ledger, product, proof, manifest=evaluation, find=find):
             if finding.passed and stale:
                 yield _warn(finding, stale.message)
             else:
@@ -74,14 +77,17 @@ def _warn(result: dg.AssetCheckResult, excuse: str) -> dg.AssetCheckResult:
     )
 
 
-def _find(evaluation: Manifest) -> Sequence[Finding]:
+def _find(claims: Sequence[str], evaluation: Manifest) -> Sequence[Finding]:
+    """The verdict, and each of these claims; one that the verdict says nothing about is undecided for the verdict's reasons."""
     verdict = EvaluationFacts.of(evaluation).verdict
     accepted = verdict.decision == "ACCEPT"
     short = ", ".join(f"{claim.name} {claim.outcome}" for claim in verdict.claims if claim.outcome != "PASS")
     reasons = short or "; ".join(verdict.reasons)
     description = f"{verdict.decision}: {reasons}" if reasons else verdict.decision
     findings = [Finding(VERDICT, accepted, description), *map(_claim, verdict.claims)]
-    return findings + [Finding(name, True, NOT_APPLICABLE) for name in verdict.not_asked]
+    findings += [Finding(name, True, NOT_APPLICABLE) for name in verdict.not_asked]
+    answered = {finding.claim for finding in findings}
+    return findings + [Finding(name, False, f"undecided: {reasons}") for name in claims if name not in answered]
 
 
 def _claim(claim: ClaimFacts) -> Finding:

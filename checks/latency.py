@@ -69,6 +69,7 @@ def _find(lineage: Lineage, product: Product, server: StagingServer, staged: Rec
             if champion is None or attempts[-1]["ratio"] <= product.staging.p99_ratio:
                 break
     except MlAssetsError as error:
+        server.stop()  # the release that is tried next gets a process that this one can't have harmed
         against = f" against {champion.body.release}" if champion else ""
         message = f"{staged.body.release} cannot be measured{against}: {error}"
         return Finding(LATENCY_HOLDS, False, message, details={**compared, "attempts": attempts})

@@ -7,7 +7,7 @@ import dagster as dg
 
 from checks.evidence import check_spec, proven_of, result
 from checks.latency import prove_latency
-from checks.staging_server import StagingServer
+from checks.staging_server import StagingServer, staging_server
 from ml_assets.core.lineage.facts import ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.release.records import MoveRecord
@@ -48,7 +48,7 @@ def _tried_in_staging(product: Product) -> dg.AssetChecksDefinition:
     ) -> Iterator[dg.AssetCheckResult]:
         staged = lineage.ledger.pointer(product.name, "staging")
         selected = {key.name for key in context.selected_asset_check_keys}
-        with StagingServer(settings, product) as server:
+        with staging_server(settings, product) as server:
             if SMOKE in selected:
                 yield from _prove_answers(context, server, lineage=lineage, product=product, staged=staged)
             if LATENCY_HOLDS in selected:
@@ -74,6 +74,7 @@ def _prove_answers(
             server.serve(as_pointer(staged))
             return [_compare(lineage, product, release, server.base_url)]
         except (EndpointError, ServerDied) as error:
+            server.stop()  # the release that is tried next gets a process that this one can't have harmed
             return [Finding(SMOKE, False, f"{staged.body.release} cannot be served: {error}")]
 
     release = lineage.ledger.manifest(staged.body.manifest) if staged else None

@@ -12,8 +12,10 @@ from checks import contract, drift, gates, leakage, lineage, plausible, realised
 from checks import features as feature_checks
 from ml_assets.core.lineage.source import Source
 from ml_assets.jobs.decisions import approve_job, override_job
+from ml_assets.jobs.extraction import extract_job
 from ml_assets.jobs.path import checks_job, data_job, outcomes_job, path_job, release_job, train_job
 from ml_assets.jobs.rollback import rollback_job
+from ml_assets.services.judging.gate_standards import refused_by_note
 from ml_assets.services.runnable_products import checked_products
 from ml_assets.spec.product import Product, ProductError
 from ml_assets.stages import (
@@ -49,6 +51,9 @@ from sensors import (
     shadow,
     stale,
 )
+from sensors import (
+    sources as declared_sources,
+)
 
 STAGES = (
     raw,
@@ -77,6 +82,7 @@ def build_defs(
     opens nothing. `sources` are the commits that a code location reports, by product."""
     events = [sensor.build(product) for product in products.values() for sensor in SENSORS]
     events += [new_outcomes.build(product) for product in products.values() if product.labels]
+    events += [declared_sources.build(product) for product in products.values() if product.sources]
     events += [probation.build(product) for product in products.values() if product.probation]
     events += [notices.build(products)] if products else []
     events += [stale.build(product, (sources or {}).get(name)) for name, product in products.items()]
@@ -86,6 +92,7 @@ def build_defs(
         jobs=[
             *(job(product) for product in products.values() for job in JOBS),
             *(outcomes_job(product) for product in products.values() if product.labels),
+            *(extract_job(product) for product in products.values() if product.sources),
         ],
         sensors=events,
         resources=resources,
@@ -114,8 +121,10 @@ def project_defs(folder: Path) -> dg.Definitions:
 def _defs_of(current: Settings) -> dg.Definitions:
     pin(current.home)
     products, problems = checked_products(current.products, current.cache)
-    if problems and is_validating():
-        raise ProductError(*problems)
+    if is_validating():
+        refusals = (refused_by_note(product, current.cache) for product in products.values())
+        if unfit := [*problems, *filter(None, refusals)]:
+            raise ProductError(*unfit)
     source = Sources(current.products, current.commit, current.merged)
     served = build_defs(products, resources_of(current), {name: source(name) for name in products})
     return dg.Definitions.merge(served, dg.Definitions(sensors=[refused_products.build(problems)])) if problems else served

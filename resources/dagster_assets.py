@@ -68,6 +68,13 @@ def declared_deps(product: Product, stage: str) -> list[dg.AssetDep]:
     return [_dep(product, stage, [span for span in read if span[0] <= span[1]]) for stage, read in spans.items()]
 
 
+def upstream_deps(product: Product, stage: str) -> list[dg.AssetDep]:
+    """The assets of other teams that announce deliveries, as product.yaml names them: what raw and reference come after."""
+    tables = {"raw": [*product.delivery.tables], "reference": [*product.delivery.reference]}.get(stage, [])
+    keys = {source.asset for table, source in product.sources.items() if source.asset and table in tables}
+    return [dg.AssetDep(dg.AssetKey([*key]), partition_mapping=dg.AllPartitionMapping()) for key in sorted(keys)]
+
+
 def _dep(product: Product, stage: str, spans: Sequence[Span]) -> dg.AssetDep:
     first, last = min(first for first, _ in spans), max(last for _, last in spans)
     if (first, last) == (0, 0):
@@ -124,7 +131,9 @@ def declaration(product: Product, stage: str, description: str, *, kinds: set[st
     is_partitioned = stage in STAGES and STAGES[stage].is_partitioned
     return {
         "key": asset_key(product, stage),
-        "deps": [dg.AssetDep(asset_key(product, after))] if after else declared_deps(product, stage),
+        "deps": [dg.AssetDep(asset_key(product, after))]
+        if after
+        else declared_deps(product, stage) + upstream_deps(product, stage),
         "description": f"{description} Documentation: `docs/{page_of(stage)}`.",
         "group_name": product.name,
         "kinds": kinds,

@@ -1,52 +1,66 @@
 """Dagster's event log as a run of this process writes it."""
 
-import sqlite3
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
-from pathlib import Path
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
+    from sqlalchemy import Connection, Engine
 
 
 @contextmanager
 def written_lightly(instance: "DagsterInstance") -> Iterator[None]:
-    """Write the events of runs without waiting for the disk, until the block ends. Only SQLite's event log is concerned.
+    """Write the events of runs on one connection for each file, without waiting for the disk, until the block ends. Only SQLite's
+    event log is concerned.
 
-    Dagster opens a SQLite file for each of a run's 250 events, waits for the disk at each commit, and, as the file's last
-    connection, folds the write-ahead log back and deletes it. Here a second connection keeps the log, and `synchronous =
-    NORMAL` leaves the waiting to checkpoints. A loss of power can then cost the last events, never the file
-    (https://www.sqlite.org/pragma.html#pragma_synchronous); what a run has made and decided is in the ledger.
+    For each of a run's 250 events Dagster makes an engine, which compiles its statements again, and opens the file, waits for the
+    disk at each commit and, as the file's last connection, folds the write-ahead log back and deletes it. Here the engine and
+    its connection are kept, and `synchronous = NORMAL` leaves the waiting to checkpoints. A loss of power can then cost the
+    last events, never the file (https://www.sqlite.org/pragma.html#pragma_synchronous); what a run has made and decided is in
+    the ledger.
     """
     from dagster._core.storage.event_log import SqliteEventLogStorage
-    from sqlalchemy import Engine, event
 
-    if not isinstance(instance.event_log_storage, SqliteEventLogStorage):
+    storage = instance.event_log_storage
+    if not isinstance(storage, SqliteEventLogStorage):
         yield
         return
-    folder = Path(instance.event_log_storage.path_for_shard("index")).parent
-    known: set[str] = set()
+    opened_by_dagster = storage._connect
+    engines: dict[str, Engine] = {}
     with ExitStack() as kept:
 
-        def connect(dialect: Any, _record: Any, arguments: list[str], parameters: dict[str, Any]) -> Any:
-            """The connection, or nothing where SQLAlchemy is to connect by itself."""
-            if dialect.name != "sqlite" or not arguments or Path(arguments[0]).parent != folder:
-                return None
-            connection = dialect.connect(*arguments, **parameters)
-            connection.execute("PRAGMA synchronous = NORMAL")
-            if not _has_log(connection) or arguments[0] in known:
-                return connection
-            known.add(arguments[0])
-            keeper = kept.enter_context(closing(sqlite3.connect(arguments[0], check_same_thread=False)))
-            keeper.execute("SELECT count(*) FROM sqlite_master").fetchone()
-            return connection
+        def connect(shard: str) -> "AbstractContextManager[Connection]":
+            if shard not in storage._initialized_dbs:
+                return opened_by_dagster(shard)  # creates the file's tables first
+            if shard not in engines:
+                engines[shard] = _engine(storage.conn_string_for_shard(shard))
+                kept.callback(engines[shard].dispose)
+            return _locked(storage._db_lock, engines[shard])
 
-        event.listen(Engine, "do_connect", connect)
-        kept.callback(event.remove, Engine, "do_connect", connect)
+        storage._connect = connect  # type: ignore[method-assign,assignment]
+        kept.callback(delattr, storage, "_connect")
         yield
 
 
-def _has_log(connection: sqlite3.Connection) -> bool:
-    """Whether Dagster has switched the file to a write-ahead log: a new file has none."""
-    return bool(connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal")
+@contextmanager
+def _locked(lock: Any, engine: "Engine") -> "Iterator[Connection]":
+    """A transaction, one at a time, as Dagster's own."""
+    with lock, engine.begin() as connection:
+        yield connection
+
+
+def _engine(url: str) -> "Engine":
+    """An engine that keeps its connection. SQLite's files are bound to no thread, as one transaction is open at a time."""
+    from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
+    from sqlalchemy import create_engine, event
+    from sqlalchemy.pool import StaticPool
+
+    arguments = {"timeout": SQLITE_BUSY_TIMEOUT_SECONDS, "check_same_thread": False}
+    engine = create_engine(url, poolclass=StaticPool, connect_args=arguments)
+
+    @event.listens_for(engine, "connect")
+    def wait_for_no_disk(connection: Any, _record: Any) -> None:
+        connection.execute("PRAGMA synchronous = NORMAL")
+
+    return engine

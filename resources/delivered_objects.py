@@ -72,7 +72,7 @@ class DeliveredObjects:
         self.filesystem.invalidate_cache()
         entries = self.place.ask("listed", folder, lambda: self._found(folder))
         names = {name: name.strip("/").removeprefix(folder.strip("/")).strip("/") for name in entries}
-        return {names[name]: _mark(entry) for name, entry in sorted(entries.items()) if _is_plain(names[name])}
+        return {names[name]: mark(entry) for name, entry in sorted(entries.items()) if _is_plain(names[name])}
 
     def _found(self, folder: str) -> dict[str, Mapping[str, Any]]:
         try:
@@ -94,7 +94,8 @@ def open_deliveries(url: str) -> DeliveredObjects:
     return DeliveredObjects(filesystem, root, url.rstrip("/"))
 
 
-def _mark(entry: Mapping[str, Any]) -> str:
+def mark(entry: Mapping[str, Any]) -> str:
+    """What tells that an object has other bytes now, of what its driver says of it."""
     return " ".join(f"{name}={entry[name]}" for name in _MARK if entry.get(name) is not None)
 
 

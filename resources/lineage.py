@@ -85,8 +85,19 @@ class Lineage:
     def reads(self, product: Product, stage: str, partition: str) -> list[Manifest]:
         """The manifests that a stage reads for one partition, as core.lineage.stages declares them. Recalled ones are left out
         where a stage takes what is available, and refused where it requires them. Raises NotMaterialized and Recalled."""
-        bad = memoize(lambda: recalls.derived(self.ledger, product.name))
         usable: dict[tuple[str, str], Manifest] = {}
+        declared = stages.reads(product, stage, partition, self._keep_usable(product, usable))
+        required = [self.current(product, name, key) for name, key in declared.required]
+        return [usable[asset] for asset in declared.available] + required
+
+    def usable(self, product: Product, assets: Sequence[tuple[str, str]]) -> list[str]:
+        """Of these (stage, partition) pairs, the partitions that are there and do not come from anything recalled, in order."""
+        is_usable = self._keep_usable(product, {})
+        return [key for stage, key in assets if is_usable((stage, key))]
+
+    def _keep_usable(self, product: Product, usable: dict[tuple[str, str], Manifest]) -> Callable[[tuple[str, str]], bool]:
+        """Whether an asset's partition can be read; the manifests of those that can are added to `usable`."""
+        bad = memoize(lambda: recalls.derived(self.ledger, product.name))
 
         def is_usable(asset: tuple[str, str]) -> bool:
             manifest = self.ledger.current(product.name, *asset)
@@ -95,9 +106,7 @@ class Lineage:
             usable[asset] = manifest
             return True
 
-        declared = stages.reads(product, stage, partition, is_usable)
-        required = [self.current(product, name, key) for name, key in declared.required]
-        return [usable[asset] for asset in declared.available] + required
+        return is_usable
 
     def served(self, product: Product, *, before: str) -> Manifest | None:
         """The release that served when the partition came in: the last in production as of an earlier one."""

@@ -11,6 +11,7 @@ from ml_assets.services.automation.attempts import NUMBER_TAG, TRIES_TAG, Landed
 from ml_assets.services.automation.dead_runs import end_dead_runs
 from ml_assets.services.automation.deliveries import due
 from ml_assets.services.automation.policy import new_partition, trains_with_data
+from ml_assets.services.judging.gate_standards import refused_gates
 from ml_assets.spec.product import Product
 from resources.dagster_assets import make_known
 from resources.landing import Landing, NotDelivered
@@ -59,6 +60,8 @@ def build(product: Product) -> dg.SensorDefinition:
             return dg.SkipReason(f"{error}{about}")
         finally:
             landed.digests.write()
+        if launches.launched and trains_with_data(product) and (refusal := refused_gates(lineage.ledger, product)):
+            return dg.SkipReason(f"{refusal}; until then {len(launches.launched)} partitions wait{about}")
         if launches.launched:
             return dg.SensorResult(run_requests=[_request(product, delivery, step) for delivery, step in launches.launched])
         waits = "; ".join(launches.waits[:SHOWN])

@@ -7,6 +7,7 @@ import dagster as dg
 
 from ml_assets.services.automation.policy import due_training
 from ml_assets.services.automation.satisfied import record_satisfied, satisfied_by
+from ml_assets.services.judging.gate_standards import refused_gates
 from ml_assets.spec.product import Product
 from resources.lineage import Lineage
 
@@ -29,6 +30,8 @@ def build(product: Product) -> dg.SensorDefinition:
             return dg.SkipReason(trigger)
         if there := satisfied_by(lineage, product, trigger.partition):
             return dg.SkipReason(record_satisfied(lineage, product, trigger, there))
+        if refusal := refused_gates(lineage.ledger, product):
+            return dg.SkipReason(refusal)
         key = f"{trigger.kind}:{trigger.key}:{trigger.tries}"
         return dg.RunRequest(run_key=key, partition_key=trigger.partition, tags=trigger.tags)
 

@@ -13,6 +13,7 @@ from ml_assets.core.lineage.source import Source, source_text
 from ml_assets.first_party import CodeChanged
 from ml_assets.services.automation.policy import Trigger, tried
 from ml_assets.services.automation.satisfied import record_satisfied, satisfied_by
+from ml_assets.services.judging.gate_standards import refused_gates
 from ml_assets.services.planning.plan import definitions
 from ml_assets.services.stale_path import newest_partition, stale_path
 from ml_assets.spec.product import Product
@@ -64,6 +65,8 @@ def build(product: Product, source: Source | None) -> dg.SensorDefinition:
         trigger = tried(context.instance, product, Trigger(partition, "code", key, why), datetime.now(UTC), since=since)
         if isinstance(trigger, str):
             return dg.SkipReason(trigger)
+        if refusal := refused_gates(lineage.ledger, product):
+            return dg.SkipReason(refusal)
         tags = {"ml-assets/source": source_text(source), "ml-assets/stale": why, **trigger.tags}
         run_key = ":".join([key, *([f"{since:%Y%m%dT%H%M%S}"] if since else []), str(trigger.tries)])
         return dg.RunRequest(run_key=run_key, partition_key=partition, tags=tags)

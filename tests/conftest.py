@@ -15,7 +15,7 @@ from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.spec.product import Product
 from resources.settings import Settings, settings
 from tests.support import trains
-from tests.support.quick_python import name_no_callers, quick_python
+from tests.support.quick_python import quick_python
 from tests.support.shared import made_once, of_session, share_parsed_projects
 
 LONGEST_FIRST = (
@@ -97,7 +97,6 @@ def few_objects_to_collect() -> None:
 @pytest.fixture(scope="session", autouse=True)
 def parsed_projects(tmp_path_factory: pytest.TempPathFactory) -> None:
     """dbt parses each project once in a session: the homes of all workers share what it parsed."""
-    name_no_callers()
     share_parsed_projects(of_session(tmp_path_factory.getbasetemp()) / "parsed-projects")
 
 

@@ -19,6 +19,7 @@ COMMANDS = {
         "init": "Make a project folder of your own, for products outside of this package.",
         "new": "Draft a product from your own data: CSV, Parquet, a folder of files or a SQL query.",
         "deliver": "Put a delivered file into the landing folder, whole or not at all.",
+        "extract": "Ask the declared sources of a product for rows, and deliver them.",
         "run": "Run the whole path for a partition.",
         "check": "Run the asset checks alone; exit code 1 when one of severity ERROR fails.",
         "plan": "Show what would run now, and why.",

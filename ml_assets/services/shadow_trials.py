@@ -12,6 +12,7 @@ import msgspec
 from ml_assets.core.lineage.facts import ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.reads import labelled_stage
+from ml_assets.core.metrics.score_columns import names
 from ml_assets.core.monitoring.shadow_harm import Judged, judge, pairs
 from ml_assets.core.release.records import MoveRecord, ShadowRecord, Terms
 from ml_assets.services.replicas.notify import notify_server
@@ -108,12 +109,12 @@ def judged_now(lineage: Lineage, settings: Settings, product: Product, running: 
     shadowed = read(settings.shadow_predictions(product.name)).filter(since, ours)
     features = outcomes(lineage.ledger, product, after=body.as_of)
     frames = (lineage.snapshots.frame(manifest.snapshot, "features.parquet") for manifest in features)
-    paired = [pairs(answered, shadowed, frame, key=spec.key, champion=champion) for frame in frames]
+    classes = spec.class_names
+    paired = [pairs(answered, shadowed, frame, key=spec.key, champion=champion, classes=classes) for frame in frames]
     rows = pl.concat(paired) if paired else _nothing(product)
     assert body.terms is not None
-    return judge(
-        rows, task=product.task, label=spec.label, time=spec.time, terms=ShadowSpec(**msgspec.structs.asdict(body.terms))
-    )
+    terms = ShadowSpec(**msgspec.structs.asdict(body.terms))
+    return judge(rows, task=product.task, label=spec.label, time=spec.time, terms=terms, classes=classes)
 
 
 def outcomes(ledger: Ledger, product: Product, *, after: str) -> list[Manifest]:
@@ -128,7 +129,8 @@ def outcomes(ledger: Ledger, product: Product, *, after: str) -> list[Manifest]:
 def _nothing(product: Product) -> Any:
     import polars as pl
 
-    numbers = [product.features.label, "champion", "candidate"]
+    classes = product.features.class_names
+    numbers = [product.features.label, *names("champion", classes), *names("candidate", classes)]
     time = {product.features.time: pl.Datetime("us")} if product.features.time else {}
     return pl.DataFrame(schema={**time, **dict.fromkeys(numbers, pl.Float64())})
 

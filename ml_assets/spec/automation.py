@@ -7,8 +7,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from ml_assets.spec.base_section import Section
-from ml_assets.spec.time_zones import known_zone
+from ml_assets.spec.base_section import Section, known_zone
 
 _WEEKDAYS = {name: number for number, name in enumerate(("sun", "mon", "tue", "wed", "thu", "fri", "sat"))}
 _MONTHS = {name.lower(): number for number, name in enumerate(month_abbr) if name}

@@ -1,12 +1,17 @@
-"""The base of all sections of product.yaml: strict, frozen models, and the kinds of names in them."""
+"""The base of all sections of product.yaml: strict, frozen models, and the kinds of names and spans in them."""
 
+import re
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from typing import Annotated, Any, ClassVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Column = Annotated[str, Field(min_length=1)]
+_UNITS: Mapping[str, timedelta] = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
+_SPAN = re.compile(r"(\d{1,5})([hdw])")
 
 
 class Section(BaseModel):
@@ -32,3 +37,19 @@ def as_declared(value: Any, content: Any) -> Any:
 
 def _is_declared(section: Section, name: str) -> bool:
     return bool(getattr(section, name) != type(section).model_fields[name].default)
+
+
+def known_zone(name: str) -> str:
+    """The name, if there is such a time zone. Raises ValueError."""
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: the name of a folder of zones
+        raise ValueError(f"'{name}' is not a time zone; write one like Europe/Berlin") from None
+    return name
+
+
+def span(written: str) -> timedelta:
+    """The length of a span of time such as `12h`. Raises ValueError."""
+    if not (parts := _SPAN.fullmatch(written)):
+        raise ValueError(f"'{written}' is no span of time; write a whole number of hours, days or weeks: 12h, 30d, 4w")
+    return int(parts[1]) * _UNITS[parts[2]]

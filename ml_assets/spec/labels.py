@@ -1,19 +1,15 @@
 """The sections `labels` and `probation` of product.yaml: when outcomes are complete, what a missing one means, the table that
 brings them, and how a promotion is held to what it promised of them."""
 
-import re
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from ml_assets.spec.base_section import Name, Section
+from ml_assets.spec.base_section import Name, Section, span
 from ml_assets.spec.delivery import DeliverySpec, TableSpec
 from ml_assets.spec.partitions import PartitionSpec
-
-UNITS: Mapping[str, timedelta] = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
-_SPAN = re.compile(r"(\d{1,5})([hdw])")
 
 
 class LabelsSpec(Section):
@@ -29,8 +25,7 @@ class LabelsSpec(Section):
     @field_validator("matures")
     @classmethod
     def _is_a_span(cls, written: str) -> str:
-        if not _SPAN.fullmatch(written):
-            raise ValueError(f"'{written}' is no span of time; write a whole number of hours, days or weeks: 12h, 30d, 4w")
+        span(written)
         return written
 
     @model_validator(mode="after")
@@ -42,8 +37,7 @@ class LabelsSpec(Section):
     @property
     def maturity(self) -> timedelta:
         """How long after its end a partition's outcomes are complete."""
-        number, unit = _SPAN.fullmatch(self.matures).groups()  # type: ignore[union-attr]
-        return int(number) * UNITS[unit]
+        return span(self.matures)
 
     @property
     def outcomes_table(self) -> str:

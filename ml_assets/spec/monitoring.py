@@ -16,22 +16,40 @@ CELLS = ("true_positive", "false_positive", "false_negative", "true_negative")
 
 
 class ValueSpec(Section):
-    """The worth of a row, in any one currency: by the cell of the confusion matrix that its decision puts it in, or, of a
-    regression, by each unit of absolute error (below 0)."""
+    """The worth of a row, in any one currency: by the cell of the confusion matrix that its decision puts it in; of a regression
+    by each unit of absolute error (below 0); of several classes by the cell of `matrix`, a row for each outcome with one number
+    for each decision, both in the order of `features.classes`."""
 
+    later: ClassVar[frozenset[str]] = frozenset({"matrix"})
     true_positive: float = 0
     false_positive: float = 0
     false_negative: float = 0
     true_negative: float = 0
     error: float | None = Field(default=None, lt=0)
+    matrix: tuple[tuple[float, ...], ...] = ()
 
     @model_validator(mode="after")
     def _tells_rows_apart(self) -> Self:
         cells = {getattr(self, cell) for cell in CELLS}
+        if self.matrix:
+            return self._checked_matrix(has_others=self.error is not None or cells != {0})
         if self.error is None and len(cells) == 1:
-            raise ValueError(f"every decision is worth the same; say what differs: {', '.join(CELLS)}, or error of a regression")
+            raise ValueError(
+                f"every decision is worth the same; say what differs: {', '.join(CELLS)}, or error of a regression, or matrix of "
+                "several classes"
+            )
         if self.error is not None and cells != {0}:
             raise ValueError(f"error is the worth of a regression's error, {', '.join(CELLS)} are that of decisions: not both")
+        return self
+
+    def _checked_matrix(self, *, has_others: bool) -> Self:
+        if has_others:
+            raise ValueError(f"matrix is the worth of decisions between several classes, without {', '.join(CELLS)} and error")
+        if any(len(row) != len(self.matrix) for row in self.matrix):
+            sizes = ", ".join(str(len(row)) for row in self.matrix)
+            raise ValueError(f"matrix: {len(self.matrix)} outcomes need {len(self.matrix)} numbers in each row; found {sizes}")
+        if all(len(set(row)) == 1 for row in self.matrix):
+            raise ValueError("matrix: every decision about an outcome is worth the same; say which of them is worth more")
         return self
 
 
@@ -51,11 +69,12 @@ class MonitoringSpec(Section):
     @classmethod
     def _is_of_the_task(cls, value: ValueSpec | None, info: ValidationInfo) -> ValueSpec | None:
         task = written_task(info)
-        if value is not None and task == "multiclass":
-            raise ValueError("of several classes nobody can say yet what a row is worth; leave value out")
-        if value is not None and task is not None and (value.error is not None) != (task == "regression"):
-            allowed = "error" if task == "regression" else ", ".join(CELLS)
-            raise ValueError(f"of a {task} task say {allowed}")
+        if value is None or task is None:
+            return value
+        declared = "matrix" if value.matrix else "error" if value.error is not None else "cells"
+        allowed = {"regression": "error", "multiclass": "matrix"}.get(task, "cells")
+        if declared != allowed:
+            raise ValueError(f"of a {task} task say {', '.join(CELLS) if allowed == 'cells' else allowed}")
         return value
 
 

@@ -7,8 +7,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from ml_assets.errors import MlAssetsError
-from ml_assets.spec.base_section import Section
-from ml_assets.spec.time_zones import known_zone
+from ml_assets.spec.base_section import Section, known_zone
 
 Every = Literal["hour", "day", "week", "month", "quarter", "year", "delivery"]
 KEY_FORMATS: Mapping[Every, str] = {

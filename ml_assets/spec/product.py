@@ -12,7 +12,7 @@ from traceback import extract_tb
 from types import ModuleType
 from typing import Any, Self
 
-from pydantic import PrivateAttr, ValidationInfo, field_validator, model_validator
+from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 
 from ml_assets.errors import MlAssetsError
 from ml_assets.spec.arrival_rules import arrival_problem, pooled_problem, window_problem
@@ -38,6 +38,7 @@ from ml_assets.spec.sections import (
     PromoteSpec,
     StagingSpec,
 )
+from ml_assets.spec.sources import SourceSpec, sources_problem
 from ml_assets.spec.task_rules import task_problem
 from ml_assets.spec.tasks import Task
 from ml_assets.spec.tuning import TuneSpec
@@ -61,6 +62,7 @@ class Product(Section):
     task: Task
     partitions: PartitionSpec
     delivery: DeliverySpec
+    sources: dict[Name, SourceSpec] = Field(default={})
     features: FeatureSpec
     keys: KeysSpec = KeysSpec()
     labels: LabelsSpec | None = None
@@ -90,6 +92,13 @@ class Product(Section):
         if "partitions" not in info.data or (problem := arrival_problem(section, info.data)) == "":
             return section
         raise ValueError(problem)
+
+    @field_validator("sources")
+    @classmethod
+    def _fits_the_tables(cls, sources: dict[Name, SourceSpec], info: ValidationInfo) -> dict[Name, SourceSpec]:
+        if problem := sources_problem(sources, info.data):
+            raise ValueError(problem)
+        return sources
 
     @field_validator("features", "decision", "gates", "endpoint", "monitoring")
     @classmethod

@@ -6,7 +6,7 @@ from typing import Any
 from ml_assets.spec.claim_grammar import ClaimForm
 from ml_assets.spec.gates import GateSpec
 from ml_assets.spec.monitoring import MonitoringSpec
-from ml_assets.spec.sections import AT_THRESHOLD, DecisionSpec, EndpointSpec, FeatureSpec
+from ml_assets.spec.sections import AT_THRESHOLD, DecisionSpec, FeatureSpec
 from ml_assets.spec.tasks import classes_problem
 
 
@@ -22,9 +22,6 @@ def task_problem(section: object, before: Mapping[str, Any]) -> str:
             return _threshold_problem(section)
         case MonitoringSpec():
             return _value_problem(section, before)
-        case EndpointSpec() if task == "multiclass" and (section.shadow or section.canary):
-            trial = "shadow" if section.shadow else "canary"
-            return f"{trial}: trials compare one score a row, and a {task} product has one for each class; leave it out"
     return ""
 
 
@@ -37,12 +34,18 @@ def _threshold_problem(gates: GateSpec) -> str:
 def _value_problem(monitoring: MonitoringSpec, before: Mapping[str, Any]) -> str:
     """The mistake in what rows are worth; empty if there is none."""
     value, gates = monitoring.value, before.get("gates")
-    if value is not None and value.error is None and before.get("decision") is None:
+    features = before.get("features")
+    if value is not None and value.matrix and features and len(value.matrix) != (count := len(features.classes)):
+        return (
+            f"value.matrix: has {len(value.matrix)} rows; features.classes has {count} classes, and each has a row in that order"
+        )
+    if value is not None and value.error is None and not value.matrix and before.get("decision") is None:
         return "value: decisions are worth something, and there are none without `decision: {threshold: 0.5}`"
     about_value = [f"claim '{claim.name}'" for claim in gates.claims if is_about_value(claim.form)] if gates else []
     about_value += ["metric"] if monitoring.metric == "value" else []
     if value is None and about_value:
-        worth = "error: -1" if before.get("task") == "regression" else "true_positive: 10, false_positive: -1"
+        examples = {"regression": "error: -1", "multiclass": "matrix: [[1, -1, -1], [-1, 1, -1], [-5, -1, 1]]"}
+        worth = examples.get(before.get("task", ""), "true_positive: 10, false_positive: -1")
         return f"{about_value[0]} is about value; declare it: `value: {{{worth}}}`"
     return ""
 

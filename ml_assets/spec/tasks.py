@@ -48,7 +48,7 @@ TASKS: Mapping[Task, TaskKind] = {
     "multiclass": TaskKind(
         loss="MultiClass",
         is_classifier=True,
-        metrics=("log_loss", "accuracy", "macro_f1", "macro_auc"),
+        metrics=("log_loss", "accuracy", "macro_f1", "macro_auc", "value"),
         harm="log_loss",
         tuned="log_loss",
     ),

@@ -166,7 +166,8 @@ def _explain(details: ErrorDetails, *, file: Path, written: Parsed, model: type[
     elif kind == "value_error" and isinstance(value, dict | list):
         message = details["msg"].removeprefix("Value error, ")
     else:
-        shown = "" if model.model_config.get("hide_input_in_errors") else f"; found {json.dumps(value, default=str)}"
+        hides = any(getattr(part, "model_config", {}).get("hide_input_in_errors") for part in (model, *_kinds(model, loc)))
+        shown = "" if hides else f"; found {json.dumps(value, default=str)}"
         message = f"{_lower(details['msg'].removeprefix('Value error, '))}{shown}"
     return Problem(file=file, line=written.line_of(place), path=dotted(place), message=message)
 

@@ -15,13 +15,14 @@ from ml_assets.services.comparisons import compare
 from ml_assets.services.dagster_ui.metadata import pictures
 from ml_assets.services.dagster_ui.verdict_metadata import evidence
 from ml_assets.services.judging.asking import AskedAgain, ask, ask_again
+from ml_assets.services.judging.gate_standards import note_verdicts
 from ml_assets.services.judging.kept_words import kept_next
 from ml_assets.services.next_window import next_window
 from ml_assets.services.proofs.plausible import refuse_held
 from ml_assets.services.stale_inputs import refuse_stale
 from ml_assets.spec.product import Product
 from ml_assets.spec.tasks import METRICS
-from resources.dagster_assets import asset_key, declaration, materialized, partitions_def, unfinished_apis
+from resources.dagster_assets import asset_key, declaration, materialized
 from resources.dagster_retries import retried
 from resources.ledger.budget import WindowRetired
 from resources.lineage import Lineage
@@ -53,6 +54,7 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
             context.log.warning(message)
             yield _window_result(product, passed=False, message=message)
             return
+        note_verdicts(lineage.ledger, product, settings.cache)
         facts = EvaluationFacts.of(result.manifest)
         context.log.info(f"{product.name} {key}: {facts.verdict.decision}")
         again = None if facts.verdict.decision == "ACCEPT" else ask_again(lineage, product, key, run=run)
@@ -71,13 +73,11 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
 
 
 def _window_check(product: Product) -> dg.AssetCheckSpec:
-    with unfinished_apis():
-        return dg.AssetCheckSpec(
-            WINDOW_OPEN,
-            asset=asset_key(product, "evaluation"),
-            description="The test window may be asked about this candidate; else the release is withheld until the next window.",
-            partitions_def=partitions_def(product),
-        )
+    return dg.AssetCheckSpec(
+        WINDOW_OPEN,
+        asset=asset_key(product, "evaluation"),
+        description="The test window may be asked about this candidate; else the release is withheld until the next window.",
+    )
 
 
 def _window_result(product: Product, *, passed: bool, message: str) -> dg.AssetCheckResult:

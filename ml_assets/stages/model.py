@@ -1,7 +1,7 @@
 """model: the candidate, fitted on the window of partitions that ends before its test window."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +9,7 @@ import dagster as dg
 
 from ml_assets.core.lineage.facts import ModelFacts
 from ml_assets.core.lineage.manifests import Manifest
-from ml_assets.core.lineage.stages import reads
+from ml_assets.core.lineage.stages import reads, test_keys
 from ml_assets.core.outcomes.maturity import immature
 from ml_assets.services.automation.outcomes import NO_CANDIDATE
 from ml_assets.services.automation.policy import record_trigger
@@ -62,7 +62,7 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
         refuse_stale(lineage, product, "model", key)
         inputs = lineage.reads(product, "model", key)
         if len(inputs) < window.minimum:
-            context.log.info(f"{NO_CANDIDATE}{missing_partitions(product, key, [m.partition for m in inputs])}")
+            context.log.info(f"{NO_CANDIDATE}{missing_partitions(lineage, product, key)}")
             return
         features = lineage.features_behind(inputs)
         lineage.require_proven(features, features_claims(product), may_warn=MAY_WARN)
@@ -88,14 +88,19 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
     return [model]
 
 
-def missing_partitions(product: Product, key: str, available: Sequence[str]) -> str:
-    """Which training partitions are not there, with the command that makes the first of them."""
-    window, span = product.window, [partition for _, partition in reads(product, "model", key).available]
-    missing = [partition for partition in span if partition not in available][-window.minimum :]
-    lacks = f"{len(available)} of at least {window.minimum} training partitions before {key}"
-    if not missing:
-        return f"{lacks}: it is among the first of the calendar"
-    return f"{lacks}; `ml-assets run {product.name} --partition {missing[0]}` makes one, when it is delivered"
+def missing_partitions(lineage: Lineage, product: Product, key: str) -> str:
+    """Which training partitions are not there, with the command that makes them."""
+    declared = reads(product, "model", key).available
+    there, tested = lineage.usable(product, declared), test_keys(product, key)
+    needed = product.window.minimum - len(there)
+    lacking = [partition for _, partition in declared if partition not in there][-needed:]
+    before = key if len(tested) < 2 else f"the test window {tested[0]} to {tested[-1]}"
+    counted = f"{len(there)} of at least {product.window.minimum} training partitions before {before}"
+    if not lacking:
+        return f"{counted}: it is among the first of the calendar"
+    listed = ", ".join(lacking) if len(lacking) < 4 else f"{lacking[0]} to {lacking[-1]}"
+    span = f"--partition {lacking[-1]}" if len(lacking) == 1 else f"--from {lacking[0]} --to {lacking[-1]}"
+    return f"{counted}; not there: {listed}; `ml-assets run {product.name} {span}` makes what is delivered"
 
 
 def _progress(context: dg.AssetExecutionContext, product: Product) -> "Progress":

@@ -41,6 +41,7 @@ NEEDED: Mapping[str, str] = {
     "freeze": "it says what may be trained and promoted",
     "acceptance": "it says which partitions are not held back",
     "reopening": "it says which candidates were tested on rows that were looked at before",
+    "extraction": "it says where a delivery came from, and without it the source would be asked again",
     "probation": "it says which promises were kept, and which release was demoted for one",
 }
 

@@ -26,5 +26,6 @@ Kind = Literal[
     "acceptance",
     "probation",
     "reopening",
+    "extraction",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)

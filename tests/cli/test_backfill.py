@@ -7,7 +7,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ml_assets.cli import cli
+from ml_assets.core.lineage.stages import LEAVES, STAGES
 from resources.dagster_instance import open_instance
+from resources.endpoints.moves import moves_of
 from tests.support.homes.path_homes import Home, blank_pages
 from tests.support.homes.shop import DAYS, deliver, shop
 
@@ -64,7 +66,41 @@ def test_a_range_of_which_nothing_is_delivered_is_named(backfilled: tuple[Home, 
     done = ran(backfilled[0], "--from", "2024-03-20", "--to", "2024-03-21")
     assert "nothing from 2024-03-20 to 2024-03-21 is delivered" in str(done.exception)
     assert ran(backfilled[0], "--to", SECOND).exit_code == 2
+    assert ran(backfilled[0], "--pages", "last").exit_code == 2
     assert ran(backfilled[0], "--from", FIRST, "--partition", SECOND).exit_code == 2
+
+
+@pytest.mark.long
+def test_pages_of_overtaken_partitions_are_left_out_on_request_and_made_later(tmp_path: Path) -> None:
+    home, whole = shop(tmp_path / "lean"), shop(tmp_path / "whole")
+    for each in (home, whole):
+        deliver(each, FIRST, SECOND, THIRD, FOURTH)
+    span = ("--from", FIRST, "--to", FOURTH)
+    done, plain = ran(home, *span, "--pages", "last"), ran(whole, *span)
+    assert (done.exit_code, plain.exit_code) == (0, 0), done.output
+    assert "report and tracking of overtaken partitions are left out" in done.output
+    assert f"`ml-assets run shop --from {FIRST} --to {FOURTH}` makes them" in done.output
+    for stage in LEAVES:
+        assert home.space.ledger.partitions("shop", stage) == [FOURTH]
+        assert whole.space.ledger.partitions("shop", stage) == [SECOND, THIRD, FOURTH]
+    assert decided(home) == decided(whole)
+    assert "shop: 0 to run, 4 current" in ran(home, *span, "--pages", "last").output
+    assert ran(home, *span).exit_code == 0
+    assert home.space.ledger.partitions("shop", "tracking") == [SECOND, THIRD, FOURTH]
+    assert "shop: 0 to run, 4 current" in ran(home, *span).output
+
+
+def decided(home: Home) -> dict[str, object]:
+    """What each partition's stages hold but for the leaves, which evidence there is of them, and which releases served."""
+    ledger = home.space.ledger
+    stages = [name for name in STAGES if name not in LEAVES]
+    current = {(stage, key): ledger.current("shop", stage, key) for stage in stages for key in ledger.partitions("shop", stage)}
+    manifests = {where: manifest for where, manifest in current.items() if manifest}
+    return {
+        "versions": {where: manifest.data_version for where, manifest in manifests.items()},
+        "evidence": {w: {claim: e.body.passed for claim, e in ledger.evidence(m.id).items()} for w, m in manifests.items()},
+        "served": [(at, move.release) for at in ("staging", "production") for move in moves_of(ledger, "shop", at)],
+    }
 
 
 def test_a_range_begins_in_the_calendar(tmp_path: Path) -> None:

@@ -100,6 +100,24 @@ def test_a_row_counts_in_training_by_its_weight(tmp_path: Path) -> None:
         fit(frame.with_columns(count=pl.lit(0)), product=weighted, columns=["distance", "line"])
 
 
+@pytest.mark.long
+def test_a_weight_of_2_is_a_row_that_comes_twice(tmp_path: Path) -> None:
+    product = of_classes(tmp_path)
+    weighted = product.model_copy(update={"features": product.features.model_copy(update={"weight": "count"})})
+    plain = {"bootstrap_type": "No", "leaf_estimation_method": "Gradient", "boosting_type": "Plain", "random_strength": 0}
+    plain |= {"l2_leaf_reg": 0}  # CatBoost multiplies it by the mean weight of a row
+    model = product.model.model_copy(update={"params": plain})
+    once, twice = (p.model_copy(update={"model": model}) for p in (weighted, product))
+    frame = rows().with_columns(count=pl.when(pl.col("distance") % 2 < 1).then(2.0).otherwise(1.0))
+    doubled = pl.concat([frame, frame.filter(pl.col("count") == 2)])
+    assert frame.height < doubled.height < 2 * frame.height
+    fitted = fit(frame, product=once, columns=["distance"]), fit(doubled, product=twice, columns=["distance"])
+    scores = [score_frame(load_model(f.content, "multiclass"), frame, f.features) for f in fitted]
+    assert scores[0] == pytest.approx(scores[1], abs=1e-6)
+    unweighted = fit(frame, product=twice, columns=["distance"])
+    assert np.abs(score_frame(load_model(unweighted.content, "multiclass"), frame, unweighted.features) - scores[0]).max() > 1e-3
+
+
 def test_classes_are_weighted_by_catboosts_own_parameters(tmp_path: Path) -> None:
     product, frame = of_classes(tmp_path), rows()
     model = product.model.model_copy(update={"params": {"class_weights": [1, 1, 20]}})

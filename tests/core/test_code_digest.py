@@ -244,7 +244,7 @@ DATA, DECIDING = ("raw", "dataset", "quarantine", "features"), ("model", "evalua
 def test_all_libraries_that_a_stage_computes_with_are_in_its_recipe(stage: str) -> None:
     """Distributions are declared; `yaml` and `pydantic` only read product.yaml, whose values are in the recipe."""
     libraries = stages.closure(*STAGES[stage].builders).libraries - sys.stdlib_module_names - {"yaml", "pydantic", "__future__"}
-    named = {"dbt": "dbt-core"}
+    named = {"dbt": "dbt-core", "dbt_common": "dbt-common"}
     assert {named.get(name, name) for name in libraries} <= set(STAGES[stage].packages)
 
 

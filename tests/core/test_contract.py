@@ -167,3 +167,11 @@ def test_a_check_that_cannot_be_run_is_an_error_and_no_verdict(tmp_path: Path) -
 def test_a_row_without_its_time_is_of_no_partition_even_where_the_time_may_be_missing(tmp_path: Path) -> None:
     product = product_in(tmp_path, old="departs_at: datetime\n", new="departs_at: datetime = pa.Field(nullable=True)\n")
     assert reasons(product, {}, {"departs_at": "NA"}, {}) == [(1, "departs_at.missing")]
+
+
+def test_what_is_known_after_the_event_may_be_missing_as_a_whole_but_not_in_a_part_of_the_rows(tmp_path: Path) -> None:
+    product = product_in(
+        tmp_path, old='nullable=True, metadata={"known": "after", "max_missing": 0.25}', new='metadata={"known": "after"}'
+    )
+    assert reasons(product, {"delay": "NA"}, {"delay": "NA"}) == []
+    assert reasons(product, {}, {"delay": "NA"}, {}) == [(1, "delay.missing")]

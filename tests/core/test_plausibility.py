@@ -11,10 +11,14 @@ from functools import cache
 import numpy as np
 import polars as pl
 import pytest
+from sklearn.metrics import roc_auc_score
 
+from ml_assets.core.gate_lab.mutants import leaking
 from ml_assets.core.plausibility.claims import CLAIMS
 from ml_assets.core.plausibility.judging import Answer, Known, plausible
-from ml_assets.core.plausibility.summary import Summary, summarise
+from ml_assets.core.plausibility.leaks import leaks
+from ml_assets.core.plausibility.separation import Separation, separations
+from ml_assets.core.plausibility.summary import Summary, ranks, summarise
 from ml_assets.services.demo_flights import Year
 from ml_assets.spec.monitoring import PlausibilitySpec
 
@@ -24,14 +28,14 @@ Change = Callable[[pl.DataFrame], pl.DataFrame]
 
 
 @cache
-def months() -> dict[str, pl.DataFrame]:
-    """By month (UTC): what is asked, what was late, and the actual arrival, which no request has."""
+def flights(every: int) -> pl.DataFrame:
+    """One of so many departures: what is asked, what was late, and the actual arrival, which no request has."""
     folder = Year.open().folder
     with zipfile.ZipFile(folder / "flights.csv.zip") as archive:
         rows = pl.read_csv(io.BytesIO(archive.read("flights.csv")), null_values=["NA", ""], infer_schema_length=None)
     hours = pl.read_csv(folder / "weather.csv", null_values=["NA"], infer_schema_length=None)
     hours = hours.select("origin", "time_hour", *(pl.col(name).alias(f"forecast_{name}") for name in ("temp", "dewp", "humid")))
-    rows = rows.gather_every(EVERY).join(hours, on=["origin", "time_hour"], how="left", maintain_order="left")
+    rows = rows.gather_every(every).join(hours, on=["origin", "time_hour"], how="left", maintain_order="left")
     rows = rows.with_row_index("id").with_columns(
         scheduled_at=pl.col("time_hour").str.slice(0, 19).str.to_datetime("%Y-%m-%dT%H:%M:%S"),
         is_late=(pl.col("arr_delay") >= 30).cast(pl.Int64),
@@ -39,9 +43,14 @@ def months() -> dict[str, pl.DataFrame]:
     rows = clocks(rows).with_columns(month=pl.col("scheduled_at").dt.strftime("%Y-%m")).filter(pl.col("month") < "2014")
     kept = ["id", "scheduled_at", "carrier", "origin", "dest", "distance", "sched_dep_time", "sched_arr_time"]
     kept += ["dep_minutes", "arr_minutes", "clock_minutes", "forecast_temp", "forecast_dewp", "forecast_humid"]
-    return {
-        str(key[0]): partition.select(*kept, LABEL, "arr_time") for key, partition in rows.group_by("month", maintain_order=True)
-    }
+    return rows.select(*kept, LABEL, "arr_time", "month")
+
+
+@cache
+def months() -> dict[str, pl.DataFrame]:
+    """The flights by month (UTC)."""
+    by_month = flights(EVERY).group_by("month", maintain_order=True)
+    return {str(key[0]): partition.drop("month") for key, partition in by_month}
 
 
 def clocks(rows: pl.DataFrame) -> pl.DataFrame:
@@ -54,7 +63,7 @@ def clocks(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def summary(rows: pl.DataFrame) -> Summary:
-    return summarise(rows.drop("arr_time"), key=["id"], label=LABEL)
+    return summarise(rows.drop("arr_time"), key=["id"], label=LABEL, unit=rows["scheduled_at"].dt.date())
 
 
 @cache
@@ -130,6 +139,56 @@ def test_a_bad_delivery_is_held_with_its_reason(name: str) -> None:
 @pytest.mark.parametrize("place", range(12))
 def test_no_month_of_2013_as_it_was_delivered_is_held(place: int) -> None:
     assert refused(plausible(known()[:place], known()[place], label=LABEL)) == {}
+
+
+@pytest.mark.long
+def test_no_week_of_2013_as_it_was_delivered_is_held() -> None:
+    weekly = flights(1).with_columns(pl.col("scheduled_at").dt.truncate("1w").alias("month")).sort("scheduled_at")
+    by_week = [rows.drop("month") for _, rows in weekly.group_by("month", maintain_order=True) if rows.height > 2000]
+    weeks = [Known(f"{number:02}", summary(rows)) for number, rows in enumerate(by_week)]
+    assert len(weeks) >= 52
+    assert [refused(plausible(weeks[:place], weeks[place], label=LABEL)) for place in range(len(weeks))] == [{}] * len(weeks)
+
+
+@pytest.mark.parametrize("column", ["forecast_humid", "sched_arr_time"])
+def test_a_column_that_knows_a_few_of_the_outcomes_is_held(column: str) -> None:
+    december = months()["2013-12"].with_columns(pl.col(column).cast(pl.Float64))
+    leaky = leaking(december, column=column, label=LABEL, share=0.2, seed=0)
+    answers = refused(plausible(known()[:-1], Known("2013-12", summary(leaky)), label=LABEL))
+    assert answers["no_column_gives_label_away"].startswith(f"{column} (AUC")
+
+
+def test_a_separation_is_the_mean_over_units_of_the_auc_weighted_by_pairs() -> None:
+    random = np.random.default_rng(0)
+    units = random.integers(0, 9, 3000)
+    truth = ranks((random.random(3000) < 0.1 + 0.08 * units).astype(float))
+    values = {"tells": ranks(random.normal(size=3000) + 0.5 * truth + units), "noise": ranks(random.normal(size=3000))}
+    expected, weights = [], []
+    for unit in range(9):
+        rows = units == unit
+        later = truth[rows] > truth.min()
+        expected.append(roc_auc_score(later, values["tells"][rows]) - 0.5)
+        weights.append(later.sum() * (~later).sum())
+    measured = separations(values, truth, units)
+    assert measured["tells"].value == pytest.approx(np.average(expected, weights=weights))
+    assert abs(measured["noise"].value) < 3 * measured["noise"].error
+    as_one = separations(values, truth, np.zeros(3000, dtype=np.int64))["tells"]
+    assert as_one.value == pytest.approx(roc_auc_score(truth > truth.min(), values["tells"]) - 0.5)
+    assert separations(values, truth, np.arange(3000))["tells"] == as_one, "units of one row each tell nothing"
+
+
+@pytest.mark.long
+def test_columns_that_know_nothing_are_held_in_one_partition_of_a_hundred() -> None:
+    """Simulated: seven partitions of 20 columns whose AUC varies around its mean, whatever that is."""
+    random, held = np.random.default_rng(0), 0
+    for _ in range(300):
+        means = random.normal(0, 0.05, 20)
+        drawn = [
+            {f"{n}": Separation(random.normal(mean, 0.06), 0.05, random.normal(0, 0.06), 0.05) for n, mean in enumerate(means)}
+            for _ in range(7)
+        ]
+        held += bool(leaks(drawn[:-1], drawn[-1], least=6))
+    assert held <= 9  # more in one of 1,000 draws where the level is 1 %
 
 
 def test_first_partitions_are_compared_with_nothing_and_say_so() -> None:

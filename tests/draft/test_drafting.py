@@ -19,7 +19,7 @@ from ml_assets.core.draft.drafting import drafted
 from ml_assets.core.draft.request import DraftRequest
 from ml_assets.services.new_product.sources import read_sources
 from ml_assets.services.runnable_products import problems
-from ml_assets.spec.product import load
+from ml_assets.spec.product import Product, load
 from tests.support.drafted_tables import Table, tables
 
 TABLES = {table.name: table for table in tables(5)}
@@ -132,10 +132,10 @@ def ml_assets(folder: Path, *arguments: str) -> Result:
     return CliRunner().invoke(cli, arguments, env=environ, catch_exceptions=False)
 
 
-def drafted_from(folder: Path, source: str, query: str) -> str:
+def drafted_from(folder: Path, source: str, query: str) -> Product:
     done = ml_assets(folder, "new", "orders", source, "--query", query, "--label", "returned")
     assert done.exit_code == 0, done.output
-    return load(folder / "products" / "orders").delivery.tables["records"].format
+    return load(folder / "products" / "orders")
 
 
 def test_a_query_on_sqlalchemys_databases_and_on_duckdb_gives_the_rows(tmp_path: Path) -> None:
@@ -152,8 +152,12 @@ def test_a_query_on_sqlalchemys_databases_and_on_duckdb_gives_the_rows(tmp_path:
     with closing(duckdb.connect(str(tmp_path / "shop.duckdb"))) as database:
         database.register("frame", frame.to_arrow())
         database.execute("create table orders as select * from frame")
-    assert drafted_from(tmp_path / "duckdb", f"duckdb:///{tmp_path / 'shop.duckdb'}", "select * from orders") == "parquet"
-    assert drafted_from(tmp_path / "sqlite", url, "select * from orders where items > 1") == "parquet"
+    bounds = "where {0} >= :start and {0} < :end"
+    for place, time in ((f"duckdb:///{tmp_path / 'shop.duckdb'}", '"placed"'), (url, "datetime(placed)")):
+        product = drafted_from(tmp_path / time, place, "select * from orders where items > 1;")
+        source = product.sources["records"]
+        assert (product.delivery.tables["records"].format, source.database) == ("parquet", place)
+        assert source.sql.splitlines()[1:] == ["select * from orders where items > 1", ") as delivered", bounds.format(time)]
 
 
 ODD = {

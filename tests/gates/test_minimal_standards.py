@@ -41,15 +41,24 @@ def test_a_margin_that_the_past_can_decide_and_has_seen_the_like_of_is_fine() ->
 
 
 def test_a_margin_that_is_too_narrow_for_the_window_says_how_many_units_would_do() -> None:
-    (told,) = breaches(block(0.005), past(0.01, -0.008, 0.004))
-    assert told.startswith("UNDER-POWERED: not_worse lets a candidate through that is no different in ")
-    assert "about 1" in told
-    assert "exceptions: {not_worse: …}" in told
+    (breach,) = breaches(block(0.005), past(0.01, -0.008, 0.004))
+    assert str(breach).startswith("UNDER-POWERED: not_worse lets a candidate through that is no different in ")
+    assert "about 1" in breach.sentence
+    assert "exceptions: {not_worse: …}" in breach.sentence
+    assert not breach.is_refused, "it withholds, and lets nothing through"
 
 
 def test_a_margin_beyond_what_any_comparison_showed_is_named_with_the_greatest() -> None:
-    (told,) = breaches(block(0.2), past(0.01, -0.008, 0.004))
-    assert told.startswith("BEYOND HISTORY: not_worse allows 0.2, and none of 3 recorded comparisons differed by more than 0.01")
+    (breach,) = breaches(block(0.2), past(0.01, -0.008, 0.004))
+    assert str(breach).startswith(
+        "BEYOND HISTORY: not_worse allows 0.2, and none of 3 recorded comparisons left a difference of more than 0.018 possible"
+    )
+    assert breach.is_refused
+
+
+def test_a_margin_that_the_window_can_just_decide_is_not_beyond_a_history_of_models_that_are_alike() -> None:
+    """Estimates may be small by chance: what counts is what they left possible."""
+    assert breaches(block(0.014), past(0.0005, -0.0004, 0.0002)) == []
 
 
 def test_nothing_is_said_without_a_history_of_the_same_difference_by_the_same_unit() -> None:
@@ -104,6 +113,7 @@ def test_independent_rows_are_units(tmp_path: Path) -> None:
 def test_the_load_says_so_of_recorded_rows(tmp_path: Path) -> None:
     design = DesignFacts(unit="day", claim="floor", effect=4.0, low=2.5)
     recorded = [VerdictFacts(decision="INCONCLUSIVE", unit="row", design=design)]
-    (told,) = breaches(by_row(tmp_path / "one").gates, recorded)
-    assert told.startswith("WRONG UNIT: rows of one day are alike: by day the variance of floor is 4.0 times")
+    (breach,) = breaches(by_row(tmp_path / "one").gates, recorded)
+    assert str(breach).startswith("WRONG UNIT: rows of one day are alike: by day the variance of floor is 4.0 times")
+    assert breach.is_refused
     assert breaches(by_row(tmp_path / "two", unit="day").gates, recorded) == []

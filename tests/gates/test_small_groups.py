@@ -1,4 +1,4 @@
-"""Groups between which a ratio is taken: none is left out, labels are asked for where they count, columns can be crossed."""
+"""Groups and slices that are small: none is left out, labels are asked for where they count, columns can be crossed."""
 
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,56 @@ def test_a_group_that_is_too_small_leaves_the_claim_open_and_is_named() -> None:
         judged("ratio(brier, by: line) > 0.1", by_line(lambda _: np.where(np.arange(6000) % 2, "A", "B")), "veto").outcome
         == "PASS"
     )
+
+
+def with_a_small_slice(**changes: Any) -> tuple[Panel, Any]:
+    """Lines A and B, and C with one row in a hundred: on all days, but with too few positives."""
+    line = np.where(np.arange(6000) % 100 == 0, "C", np.where(np.arange(6000) % 3, "A", "B"))
+    given = arguments()
+    return panel(**given | {"columns": {"line": line}} | changes), line
+
+
+@pytest.mark.parametrize("kind", ["prove", "veto"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "log_loss(candidate) - log_loss(champion) < 0.05",
+        "roc_auc(candidate) - roc_auc(champion) > -0.2",
+        "pr_auc(candidate) - pr_auc(champion) > -0.2",
+        "tpr(candidate) > 0.05",
+    ],
+)
+def test_a_slice_too_small_even_with_others_like_it_is_judged_with_the_smallest_that_is_not(text: str, kind: str) -> None:
+    rows, _ = with_a_small_slice()
+    parts = judged(text, rows, kind, for_each=["line"], minimum=ENOUGH).parts
+    assert sorted(part.where for part in parts) == ["line=(the others): C, with B", "line=A", "line=B"]
+    assert {part.where: part.rows for part in parts}["line=(the others): C, with B"] == 2040
+    alone = judged(text, rows, kind, for_each=["line"], minimum=MinimumSpec(units=20, positives=1, negatives=1)).parts
+    estimates = {part.where: part.estimate for part in alone}
+    assert all(part.estimate == estimates[part.where] for part in parts if part.where in ("line=A", "line=B"))
+
+
+def test_a_loss_in_a_slice_too_small_to_be_judged_alone_fails_the_claim() -> None:
+    given = arguments()
+    rows, line = with_a_small_slice()
+    wrong = np.where(line == "C", np.where(given["y"] == 1, 1e-9, 1 - 1e-9), given["scores"]["candidate"])
+    broken, _ = with_a_small_slice(scores=given["scores"] | {"candidate": wrong})
+    text = "log_loss(candidate) - log_loss(champion) < 0.05"
+    outcomes = [judged(text, p, "veto", for_each=["line"], minimum=ENOUGH).outcome for p in (rows, broken)]
+    assert outcomes == ["PASS", "FAIL"]
+
+
+@pytest.mark.parametrize("kind", ["prove", "veto"])
+@pytest.mark.parametrize(
+    "text", ["brier(candidate) < 0.9", "pr_auc(candidate) > 0.01", "disagreement(candidate, champion) < 0.99"]
+)
+def test_a_column_without_a_slice_that_is_large_enough_leaves_the_claim_open(text: str, kind: str) -> None:
+    rows = by_line(lambda given: given["unit"].astype(str), scores=arguments()["scores"])
+    few = MinimumSpec(units=31, positives=50, negatives=50)
+    result = judged(text, rows, kind, for_each=["line"], minimum=few)
+    assert result.outcome == "UNDECIDED"
+    assert "30 units (at least 31)" in result.message
+    assert outcome_again(result.to_dict(), level=0.01) == "UNDECIDED"
 
 
 def test_what_needs_no_labels_needs_rows_and_no_positives() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from sklearn.metrics import confusion_matrix
 
 from ml_assets.core.evaluation.snapshot import judge_candidate
 from ml_assets.core.gates.panel import panel
@@ -60,6 +61,22 @@ def test_the_value_of_a_regression_is_that_of_its_errors() -> None:
     claim = judged(BETTER["prove"], rows)
     assert claim.estimate == pytest.approx(-5 * (np.abs(scores["candidate"] - y) - np.abs(scores["champion"] - y)).mean())
     assert claim.outcome == "PASS"
+
+
+def test_the_value_of_several_classes_is_that_of_the_cells_of_the_confusion_matrix() -> None:
+    random = np.random.default_rng(0)
+    y = random.integers(0, 3, 900).astype(float)
+    truth = np.eye(3)[y.astype(int)]
+    scores = {name: truth * sure + random.dirichlet([1, 1, 1], 900) for name, sure in (("candidate", 0.6), ("champion", 0.2))}
+    scores = {name: values / values.sum(axis=1, keepdims=True) for name, values in scores.items()}
+    cells = ((1.0, -1.0, -2.0), (0.0, 1.0, -1.0), (-9.0, -1.0, 1.0))
+    worth = ValueSpec(matrix=cells)
+    rows = panel(task="multiclass", y=y, scores=scores, unit=np.repeat(np.arange(30), 30), columns={}, worth=worth)
+    claim = judged(BETTER["prove"], rows)
+    counts = {name: confusion_matrix(y, values.argmax(axis=1)) for name, values in scores.items()}
+    means = {name: (count * np.array(cells)).sum() / 900 for name, count in counts.items()}
+    assert claim.estimate == pytest.approx(means["candidate"] - means["champion"], abs=1e-12)
+    assert (claim.outcome, outcome_again(claim.to_dict(), level=0.01)) == ("PASS", "PASS")
 
 
 @pytest.mark.parametrize(("factor", "outcome"), [(1.05, "PASS"), (0.5, "FAIL"), (0.862, "UNDECIDED")])

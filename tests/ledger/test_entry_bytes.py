@@ -11,6 +11,7 @@ from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.digests import canonical_json
 from ml_assets.core.gates.records import LookRecord
 from ml_assets.core.lineage.attempts import AttemptRecord
+from ml_assets.core.lineage.extractions import ExtractionRecord
 from ml_assets.core.lineage.manifests import Input, Manifest
 from ml_assets.core.lineage.triggers import TriggerRecord
 from ml_assets.core.notices import Notice, SentRecord
@@ -131,6 +132,10 @@ def write(home: Path) -> Workspace:
     pooled: Any = {"tested": ["2013-06", "2013-07"], "paid_by": ["2013-07"]}
     Budget(space.ledger).charge(own_product, **pooled, comparison="two", gate="g" * 64, run="run-5")
     reopenings.reopen(space.ledger, "trains", "2013-07", by=" ann ", reason="no new customers")
+    asked: Any = {"asked": "s3://bucket/{partition}/*.csv", "state": "5" * 64, "files": {"s3://bucket/2013-07/a.csv": "6" * 64}}
+    space.ledger.append(
+        "extraction", ExtractionRecord(product="trains", table="trips", partition="2013-07", content="9" * 64, rows=8, **asked)
+    )
     return space
 
 

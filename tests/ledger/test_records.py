@@ -11,6 +11,7 @@ from ml_assets.core.digests import canonical_json
 from ml_assets.core.gates.records import LookRecord, RestorationRecord, VerdictRecord
 from ml_assets.core.lineage.acceptances import AcceptanceRecord
 from ml_assets.core.lineage.attempts import AttemptRecord
+from ml_assets.core.lineage.extractions import ExtractionRecord
 from ml_assets.core.lineage.records import EvidenceRecord, ManifestRecord, PublicationRecord
 from ml_assets.core.lineage.reopenings import ReopeningRecord
 from ml_assets.core.lineage.triggers import FreezeRecord, TriggerRecord
@@ -45,6 +46,7 @@ RECORDS: dict[str, type[msgspec.Struct]] = {
     "acceptance": AcceptanceRecord,
     "probation": ProbationRecord,
     "reopening": ReopeningRecord,
+    "extraction": ExtractionRecord,
 }
 """The record of each kind; refusals and erasures are read back by no decision."""
 MOVE = stored(pointing("b" * 64))

@@ -29,6 +29,19 @@ def planned(home: Home) -> set[tuple[str, str]]:
     return {(item.stage, item.partition) for item in items if item.stage not in ("report", "tracking")}
 
 
+def test_training_that_waits_for_partitions_names_them_with_the_command_that_makes_them(tmp_path: Path) -> None:
+    home = shop(tmp_path, ("train: 3, test: 1, minimum: 1", "train: 2, test: 1, minimum: 2"))
+    deliver(home, FIRST)
+    first = home.run(FIRST, only=["raw", "dataset", "quarantine", "features"])
+    assert first.success, first.errors
+    waits = home.run(THIRD, only=["model"])
+    assert waits.outcome is not None
+    assert waits.outcome.reason == (
+        f"no candidate yet: 1 of at least 2 training partitions before {THIRD}; not there: {SECOND}; "
+        f"`ml-assets run shop --partition {SECOND}` makes what is delivered"
+    )
+
+
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
     """The first day with its outcomes, the second without."""

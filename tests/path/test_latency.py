@@ -10,13 +10,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import psutil  # type: ignore[import-untyped]
 import pytest
 
+from checks.staging_server import kept_servers, staging_server
 from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.services.claims import BUNDLE_INTACT, LATENCY_HOLDS, TESTED_ON_UNSEEN
+from ml_assets.serving.client import http_client
 from ml_assets.serving.client.latency import MeasuredLatency
-from resources.endpoints.moves import moves_of
+from resources.endpoints.moves import as_pointer, moves_of
+from resources.endpoints.pointer import Pointer
 from resources.settings import settings
 from tests.support.command_line import Days
 from tests.support.homes.path_homes import Home, Run
@@ -133,6 +137,33 @@ def test_a_first_release_has_no_ratio_and_its_p99_is_recorded(small: Small) -> N
     assert "no release serves yet" in first["description"]
     assert second["values"]["champion_release"] == small.releases[0]
     assert 0 < second["values"]["ratio"] <= 1.5
+
+
+@pytest.mark.long
+def test_the_runs_of_a_range_share_one_server_which_is_replaced_where_it_died(small: Small) -> None:
+    space, product = small.space, small.product
+    small.candidate()  # takes production back to the first release
+    first, second = (as_pointer(move) for at in ("production", "staging") if (move := space.ledger.pointer(small.name, at)))
+
+    def tried(pointer: Pointer) -> tuple[str, str]:
+        with staging_server(space.settings, product) as server:
+            server.serve(pointer)
+            return server.base_url, http_client.release(server.base_url)["release"]
+
+    with kept_servers():
+        kept = [tried(first), tried(second), tried(first)]
+        assert [release for _, release in kept] == [first.release, second.release, first.release]
+        assert len({address for address, _ in kept}) == 1
+        (process,) = [child for child in psutil.Process().children() if "--pointer" in child.cmdline()]
+        process.kill()
+        replacement, release = tried(second)
+        assert release == second.release
+        assert replacement != kept[0][0]
+    with pytest.raises(http_client.EndpointUnreachable):
+        http_client.release(replacement)
+    alone, _ = tried(first)
+    with pytest.raises(http_client.EndpointUnreachable):
+        http_client.release(alone)
 
 
 @pytest.mark.long

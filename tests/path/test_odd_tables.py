@@ -106,6 +106,17 @@ def test_columns_that_tell_nothing_are_taken_and_prove_nothing(folder: Path) -> 
 
 
 @pytest.mark.long
+def test_a_window_that_holds_too_little_leaves_each_claim_undecided_and_says_why(folder: Path) -> None:
+    home = shop(folder)
+    deliver(home, FIRST)
+    deliver(home, SECOND, came_back=0)
+    with blank_pages():
+        run = [home.run(day) for day in (FIRST, SECOND)][-1]
+    assert run.success, run.errors
+    assert run.descriptions["floor"].startswith("undecided: the test window holds too little to decide: 0 positives")
+
+
+@pytest.mark.long
 def test_a_field_may_have_a_name_with_a_space(folder: Path) -> None:
     spaced = (r"    items: int = pa.Field\(nullable=True\)", '    items: int = pa.Field(nullable=True, alias="Order items")')
     columns = 'id, placed_at, city, amount, "Order items"'

@@ -5,13 +5,17 @@ import sys
 from hashlib import sha256
 from pathlib import Path
 
+import dagster as dg
 import polars as pl
 import pytest
 
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.stages import LEAVES
+from ml_assets.definitions import build_defs
 from ml_assets.serving.client import http_client as client
 from ml_assets.serving.client.server_process import ServerProcess
+from resources.dagster_assets import asset_key
+from resources.dagster_resources import resources_of
 from tests.support.homes.flights_months import MONTHS, MORE, TOO_FAR, Months, copies, copy, month, months, with_column, year
 from tests.support.homes.path_homes import Home
 
@@ -138,6 +142,18 @@ def test_after_a_rollback_the_former_release_answers_and_a_rerun_does_not_bring_
     assert copy.run(THIRD).success
     assert copy.answering() == former
     assert len(copy.space.ledger.moves("flights", "production")) == moves
+
+
+def test_a_check_that_is_executed_on_its_page_looks_at_the_newest_partition(copy: Home) -> None:
+    key = dg.AssetCheckKey(asset_key(copy.product, "features"), "keeps_contract")
+    definitions = build_defs({"flights": copy.product}, resources_of(copy.space.settings))
+    job = dg.define_asset_job("some", selection=dg.AssetSelection.checks(key))
+    with dg.DagsterInstance.ephemeral() as instance:
+        done = dg.Definitions.merge(definitions, dg.Definitions(jobs=[job])).resolve_job_def("some")
+        (evaluation,) = done.execute_in_process(instance=instance).get_asset_check_evaluations()
+    assert evaluation.passed
+    assert evaluation.metadata["reused"].value is True
+    assert copy.space.ledger.partitions("flights", "features")[-1] == THIRD
 
 
 @pytest.mark.long

@@ -26,6 +26,7 @@ from sensors import shadow as sensor
 from tests.support.command_line import Days
 from tests.support.homes.small_home import DAYS, small_home
 
+CLASSES = ("low", "mid", "high")
 TERMS = ShadowSpec(unit="day", alpha=0.05, max_harm=0.02, bound=0.1)
 
 
@@ -65,6 +66,27 @@ def test_what_a_canary_answered_is_paired_with_what_the_champion_would_have_answ
     paired = pairs(log, beside, pl.DataFrame({"key": ["x", "y"]}), key=["key"], champion="old").sort("key")
     assert paired.rows() == [("x", 0.1, 0.8), ("y", 0.2, 0.9)]
     assert pairs(log, log, pl.DataFrame({"key": ["x", "y"]}), key=["key"], champion="old").is_empty()
+
+
+def of_classes(ids: str, scores: list[list[float] | None], release: str) -> pl.DataFrame:
+    """A log of three classes, as the server writes it: without a score where a row failed."""
+    log = logged(ids, [max(row) if row else float("nan") for row in scores], release, ids)
+    columns = {f"score: {name}": [row[k] if row else None for row in scores] for k, name in enumerate(CLASSES)}
+    return log.with_columns(pl.Series(name, values, dtype=pl.Float64) for name, values in columns.items())
+
+
+def test_of_several_classes_the_loss_is_the_sum_of_the_squared_errors_of_each() -> None:
+    log = of_classes("abc", [[0.2, 0.5, 0.3], [0.1, 0.1, 0.8], [1, 0, 0]], "old")
+    beside = of_classes("abc", [[0.6, 0.2, 0.2], None, [0, 0, 1]], "new")
+    outcomes = pl.DataFrame({"key": ["a", "b", "c"], "label": [0.0, 2.0, None], "day_number": [1, 2, 3], "time": 0})
+    paired = pairs(log, beside, outcomes, key=["key"], champion="old", classes=CLASSES)
+    terms = TERMS.model_copy(update={"unit": "day_number", "bound": 1.0})
+    judged = judge(paired, task="multiclass", label="label", time="time", terms=terms, classes=CLASSES)
+    first = (0.4**2 + 0.2**2 + 0.2**2) - (0.8**2 + 0.5**2 + 0.3**2)
+    assert judged.rows == 2
+    assert judged.bounds.mean == pytest.approx((first + 1.0) / 2), "a row that failed counts by the whole bound"
+    without = log.drop("score: low", "score: high")
+    assert pairs(without, beside, outcomes, key=["key"], champion="old", classes=CLASSES).height == 3
 
 
 @pytest.mark.parametrize(("failing", "verdict"), [("candidate", "harm"), ("champion", "good enough")])

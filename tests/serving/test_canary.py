@@ -9,20 +9,23 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ml_assets.core.monitoring.shadow_harm import judge, pairs
 from ml_assets.serving.client import http_client as client
 from ml_assets.serving.client.server_process import ServerProcess
 from ml_assets.serving.log import reader
 from ml_assets.serving.release.bundle_files import BundleFiles
 from ml_assets.serving.release.loaded_releases import Candidate
 from ml_assets.serving.release.switch import Endpoint
+from ml_assets.spec.sections import ShadowSpec
 from resources.endpoints import pointer as pointers
 from tests.serving.test_shadow import counter, eventually
-from tests.support.serving_store import REQUEST, Release, Store, payload, post, requests, train
+from tests.support.serving_store import CLASSES, REQUEST, Release, Store, payload, post, requests, train
 
 FRAME = requests(60, seed=5)
 FARTHEST = 1500
@@ -94,6 +97,36 @@ def test_a_canary_answers_the_same_share_each_time_as_offline_and_the_champion_s
     answered = {row["id"]: row for row in reader.read(store.log).iter_rows(named=True)}
     digests = {champion.name: champion.digest, candidate.name: candidate.digest}
     assert all((answered[id]["release"], answered[id]["bundle"]) == (release, digests[release]) for release, id, _ in first)
+
+
+@pytest.mark.long
+def test_a_canary_of_several_classes_is_scored_by_both_releases_and_judged_by_each_class(tmp_path: Path) -> None:
+    store, releases = Store(tmp_path / "home"), []
+    for name, seed in (("2013-01.champion", 1), ("2013-02.candidate", 2)):
+        release = train(tmp_path / name, name=name, seed=seed, task="multiclass")
+        releases.append(Release(name, store.add(tmp_path / name), release.task, release.model))
+    champion, candidate = releases
+    store.point(champion.name, champion.digest, shadow=(candidate.name, candidate.digest), share=SHARE)
+    offline = {release.name: release.scores(FRAME) for release in releases}
+    with ServerProcess(store.argv) as server:
+        answered_by = []
+        for n, row in enumerate(payload(FRAME)):
+            status, answer = post(server.base_url, json.dumps(row).encode())
+            assert status == 200, answer
+            answered_by.append(answer["release"])
+            assert [*answer["predictions"][0]["probabilities"].values()] == offline[answer["release"]][n]
+        eventually(lambda: counter(server.base_url, "shadow_rows_scored") == FRAME.height)
+    assert 0 < answered_by.count(candidate.name) < FRAME.height
+    assert FRAME["scheduled_at"].is_unique().all()
+    outcomes = FRAME.select("scheduled_at", label=pl.int_range(pl.len()) % 3, day_number=pl.int_range(pl.len()), time=0)
+    logs = reader.read(store.log), reader.read(store.shadow_log)
+    paired = pairs(*logs, outcomes, key=["scheduled_at"], champion=champion.name, classes=CLASSES)
+    terms = ShadowSpec(unit="day_number", max_harm=0.1, bound=2)
+    judged = judge(paired, task="multiclass", label="label", time="time", terms=terms, classes=CLASSES)
+    truth = np.eye(3)[np.arange(FRAME.height) % 3]
+    brier = {name: ((np.array(scores) - truth) ** 2).sum(axis=1) for name, scores in offline.items()}
+    assert judged.rows == FRAME.height
+    assert judged.bounds.mean == pytest.approx((brier[candidate.name] - brier[champion.name]).mean(), abs=1e-12)
 
 
 @pytest.mark.long

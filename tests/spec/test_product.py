@@ -173,8 +173,10 @@ def test_a_label_of_several_classes_has_them_in_order_and_its_own_metrics(tmp_pa
         ("macro_auc(candidate)", "roc_auc(candidate)", "'roc_auc' is not a metric of a multiclass task"),
         ("border_count: 64", "scale_pos_weight: 2", "weighs the yes of a binary label; write class_weights"),
         ("border_count: 64", "classes_count: 3", "follows from features.classes"),
-        ("smoke_rows: 200", "shadow: {unit: day, max_harm: 0.1, bound: 1}", "shadow: trials compare one score a row"),
-        ("max_drop: 0.05", "max_drop: 0.05, value: {true_positive: 1}", "nobody can say yet what a row is worth"),
+        ("max_drop: 0.05", "max_drop: 0.05, value: {true_positive: 1}", "of a multiclass task say matrix"),
+        ("max_drop: 0.05", "max_drop: 0.05, value: {matrix: [[1, 0], [0, 1]]}", "has 2 rows; features.classes has 3 classes"),
+        ("max_drop: 0.05", "max_drop: 0.05, value: {matrix: [[1, 0, 0], [0, 1]]}", "2 outcomes need 2 numbers in each row"),
+        ("max_drop: 0.05", "max_drop: 0.05, value: {matrix: [[1, 1, 1], [0, 0, 0], [2, 2, 2]]}", "is worth the same"),
     ],
 )  # fmt: skip
 def test_a_mistake_about_classes_is_named(tmp_path: Path, old: str, new: str, message: str) -> None:

@@ -168,17 +168,9 @@ def _import_all() -> None:
     for module, classes in SCHEMAS.items():
         for name in classes:
             getattr(importlib.import_module(module), name).json_schema()
-    name_no_callers()
     gc.collect()
     gc.freeze()
     atexit.register(gc.unfreeze)  # else DuckDB calls what is left at the end a leak
-
-
-def name_no_callers() -> None:
-    """For two messages that nobody sees, each command of dbt looks up the module of every caller among all that are loaded."""
-    from dbt_common.behavior_flags import BehaviorFlagRendered
-
-    BehaviorFlagRendered._default_source = staticmethod(lambda: "dbt.adapters")
 
 
 def main(address: str, session: str) -> None:

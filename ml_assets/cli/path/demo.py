@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ml_assets.cli.shared.completion import PRODUCT
-from ml_assets.cli.shared.context import product_named, run_job, workspace
+from ml_assets.cli.shared.context import product_named, run_job, several_runs, workspace
 from ml_assets.cli.shared.progress import Progress
 from ml_assets.cli.shared.tables import row, table
 from ml_assets.cli.shared.workspace import Workspace
@@ -61,12 +61,14 @@ def command(product: str, count: int | None, is_next: bool) -> None:
     serving: dict[str, str] = {}
     assets: list[str] = []
     current = up_to_date(space.lineage, space.landing, spec, cache=space.settings.cache)
-    for key in keys:
-        is_new = _deliver_all(space, spec, key, history.delivery(key))
-        if is_new or key not in current:
-            assets += _run(space, spec, key)
-        pointer = space.ledger.pointer(spec.name, "production")
-        serving[key] = pointer.body.release if pointer else ""
+    with several_runs() as tidy:
+        for key in keys:
+            is_new = _deliver_all(space, spec, key, history.delivery(key))
+            if is_new or key not in current:
+                assets += _run(space, spec, key)
+                tidy()
+            pointer = space.ledger.pointer(spec.name, "production")
+            serving[key] = pointer.body.release if pointer else ""
     click.echo("\n" + table(spec, [row(space, spec, key) for key in keys], serving))
     click.echo(f"\n{_summary(assets)} {time.monotonic() - started:.0f} s.\n{_next(space, spec, history)}")
 

@@ -40,7 +40,9 @@ class NoPlaceForProducts(MlAssetsError):
 @click.option("--after", multiple=True, metavar="COLUMN", help="It is not known when the question is asked; repeatable.")
 @click.option("--known", multiple=True, metavar="COLUMN", help="It is known then, however well it tells the label; repeatable.")
 @click.option(
-    "--query", metavar="SQL", help="The rows, where SOURCE is a database: postgresql+psycopg://HOST/NAME, duckdb:///FILE."
+    "--query",
+    metavar="SQL",
+    help="The rows, where SOURCE is a database: postgresql+psycopg://HOST/NAME, duckdb:///FILE, env:VARIABLE with the URL in it.",
 )
 def command(
     name: str, *, sources: tuple[str, ...], time_format: str | None, query: str | None, **options: str | tuple[str, ...] | None

@@ -29,10 +29,11 @@ SHOWN = 40
 def command(product: str | None, partition: str | None, as_json: bool) -> None:
     """Compare the current snapshots with what code, configuration and delivered data would make now, by content.
 
-    Exit code 0: nothing to do; 2: something is stale or was never made; 1: an error.
+    Exit code 0: nothing to do; 2: something is stale or was never made; 1: an error, or gates by which
+    no run may begin.
     """
     from ml_assets.cli.shared.context import UnknownProduct, checked_product, partition_named
-    from ml_assets.services.judging.gate_standards import gate_breaches
+    from ml_assets.services.judging.gate_standards import GatesRefused, gate_breaches, refused_gates
     from ml_assets.services.runnable_products import checked_products
 
     space = workspace()
@@ -48,7 +49,7 @@ def command(product: str | None, partition: str | None, as_json: bool) -> None:
     with _nothing_collected():
         plans = {name: _plan(space, spec, partition) for name, spec in products.items()}
     for name, spec in products.items():
-        plans[name]["gates"] = gate_breaches(space.lineage, spec)
+        plans[name]["gates"] = gate_breaches(space.ledger, spec)
     if as_json:
         click.echo(json.dumps(plans, indent=1))
     else:
@@ -56,6 +57,8 @@ def command(product: str | None, partition: str | None, as_json: bool) -> None:
             _print_product(space, products[name], plan)
     if problems:
         raise ProductError(*problems)
+    if refusals := [refusal for spec in products.values() if (refusal := refused_gates(space.ledger, spec))]:
+        raise GatesRefused("\n".join(refusals))
     sys.exit(STALE if any(plan["run"] for plan in plans.values()) else 0)
 
 

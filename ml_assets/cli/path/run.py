@@ -3,14 +3,16 @@
 import json
 import sys
 import time
+from collections.abc import Collection
 from typing import Any
 
 import click
 
 from ml_assets.cli.shared.completion import PRODUCT
-from ml_assets.cli.shared.context import checked_product, partition_named, run_job, run_outcome, workspace
+from ml_assets.cli.shared.context import checked_product, partition_named, run_job, run_outcome, several_runs, workspace
 from ml_assets.cli.shared.progress import Progress
 from ml_assets.cli.shared.workspace import Workspace
+from ml_assets.core.lineage.stages import LEAVES
 from ml_assets.spec.product import Product
 
 
@@ -19,19 +21,37 @@ from ml_assets.spec.product import Product
 @click.option("--partition", "-p", help="Partition key; the newest delivered one if not given.")
 @click.option("--from", "first", metavar="KEY", help="Run all partitions from this one on, one after another.")
 @click.option("--to", "last", metavar="KEY", help="The last one of --from; the newest delivered one if not given.")
+@click.option(
+    "--pages",
+    type=click.Choice(["all", "last"]),
+    help="With --from: whether all partitions get a report and an MLflow run, or only the last one and the one that serves.",
+)
 @click.option("--stale", is_flag=True, help="Run the newest partition if it or what it reads is stale; say first what, and why.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON; with --from, one line a partition.")
-def command(*, product: str, partition: str | None, first: str | None, last: str | None, stale: bool, as_json: bool) -> None:
+def command(
+    *,
+    product: str,
+    partition: str | None,
+    first: str | None,
+    last: str | None,
+    pages: str | None,
+    stale: bool,
+    as_json: bool,
+) -> None:
     """Run the path of PRODUCT, raw to endpoint and monitoring, by the job that sensors launch too.
 
     With --from the partitions of a range are run in this process, in order, with the outcome that single runs would have. Those
     that are current are left out, so the same command goes on where it was stopped. A partition that fails stops no later one.
 
+    With --pages last, report and MLflow run, which decide nothing, are made only for the last partition and the one whose release
+    serves. The same command without it makes the others.
+
     With --stale nothing is done where neither the path of the newest partition nor what it reads is stale, or where its test
     window is retired: then the next partition is judged by what is merged. No older evaluation is made again, so no look at an
     older test window is charged.
 
-    Exit code 1 when a step fails or a blocking check stops the path.
+    Exit code 1 when a step fails, a blocking check stops the path, or earlier verdicts show that the gates keep no
+    minimal standard.
     """
     if sum((stale, partition is not None, first is not None)) > 1:
         raise click.UsageError(
@@ -40,10 +60,15 @@ def command(*, product: str, partition: str | None, first: str | None, last: str
         )
     if last and not first:
         raise click.UsageError("--to is the end of a range; give its beginning with --from")
+    if pages and not first:
+        raise click.UsageError("--pages is of a range; give its beginning with --from")
+    from ml_assets.services.judging.gate_standards import require_standards
+
     space = workspace()
     spec = checked_product(product, space.settings)
+    require_standards(space.ledger, spec)
     if first:
-        _run_range(space, spec, first, last, as_json=as_json)
+        _run_range(space, spec, first, last, left_out=LEAVES if pages == "last" else (), as_json=as_json)
         return
     key = partition_named(space, spec, partition)
     if stale and not _announce_stale(space, spec, key, quiet=as_json):
@@ -57,18 +82,30 @@ def command(*, product: str, partition: str | None, first: str | None, last: str
     sys.exit(0 if outcome["success"] else 1)
 
 
-def _run_range(space: Workspace, product: Product, first: str, last: str | None, *, as_json: bool) -> None:
+def _run_range(
+    space: Workspace, product: Product, first: str, last: str | None, *, left_out: Collection[str], as_json: bool
+) -> None:
+    """Run the partitions of a range; those before the last one without the stages that are `left_out`."""
     from ml_assets.services.automation.backfill import backfill
 
-    planned = backfill(space.lineage, space.landing, product, first, last, cache=space.settings.cache)
+    planned = backfill(space.lineage, space.landing, product, first, last, left_out=left_out, cache=space.settings.cache)
     if not as_json:
         click.echo(f"{product.name}: {planned.summary}")
     failed: list[str] = []
-    for number, key in enumerate(planned.to_run, 1):
-        outcome = _run(space, product, key, quiet=as_json, title=f"{number}/{len(planned.to_run)} {product.name} {key}")
-        failed += [] if outcome["success"] else [key]
-        if as_json:
-            click.echo(json.dumps(outcome))
+    with several_runs() as tidy:
+        for number, key in enumerate(planned.to_run, 1):
+            title = f"{number}/{len(planned.to_run)} {product.name} {key}"
+            without = () if key == planned.last else left_out
+            outcome = _run(space, product, key, quiet=as_json, title=title, without=without)
+            failed += [] if outcome["success"] else [key]
+            if as_json:
+                click.echo(json.dumps(outcome))
+            tidy()
+        if left_out and (serving := _serving_untracked(space, product)) in {*planned.to_run, *planned.current}:
+            _run(space, product, serving, quiet=as_json, title=f"{product.name} {serving}, which serves, again with its pages:")
+    if left_out and set(planned.to_run) - {planned.last}:
+        makes = f"`ml-assets run {product.name} --from {first} --to {planned.last}` makes them"
+        click.echo(f"{' and '.join(left_out)} of overtaken partitions are left out; {makes}", err=as_json)
     if failed:
         click.echo(
             f"{len(failed)} of {len(planned.to_run)} failed: {', '.join(failed)}; the same command runs them again", err=True
@@ -76,11 +113,21 @@ def _run_range(space: Workspace, product: Product, first: str, last: str | None,
     sys.exit(1 if failed else 0)
 
 
-def _run(space: Workspace, product: Product, key: str, *, quiet: bool, title: str = "") -> dict[str, Any]:
+def _serving_untracked(space: Workspace, product: Product) -> str:
+    """The partition whose release serves, if MLflow has no run of it; else an empty string."""
+    pointer = space.ledger.pointer(product.name, "production")
+    if pointer is None or space.ledger.current(product.name, "tracking", pointer.body.as_of):
+        return ""
+    return str(pointer.body.as_of)
+
+
+def _run(
+    space: Workspace, product: Product, key: str, *, quiet: bool, title: str = "", without: Collection[str] = ()
+) -> dict[str, Any]:
     """Run the path of one partition, and print its progress and what failed."""
     progress = Progress(title or f"{product.name} {key}", partition=key, quiet=quiet)
     started = time.monotonic()
-    result = run_job(space, product, "path", tags={"dagster/partition": key}, listener=progress)
+    result = run_job(space, product, "path", tags={"dagster/partition": key}, listener=progress, without=without)
     came = run_outcome(space, result.run_id)
     progress.close()
     for failure in progress.failures if not quiet else []:

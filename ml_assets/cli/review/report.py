@@ -55,7 +55,7 @@ def command(product: str, partition: str | None, output: Path) -> None:
         earlier_looks=earlier_looks(space.lineage, spec, evaluation),
         changes=changes_since_champion(space.lineage, evaluation),
         kept=[*kept_asked(space.lineage, spec, evaluation), *([following] if following else [])],
-        standards=gate_breaches(space.lineage, spec),
+        standards=gate_breaches(space.ledger, spec),
         unasked=unasked(space.lineage, spec, evaluation.partition),
     )
     page = warnings + review(evaluation, measured, plots, context)

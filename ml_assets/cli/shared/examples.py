@@ -17,6 +17,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "ml-assets deliver flights flights january.csv --partition 2014-01",
         "ml-assets deliver flights planes planes.csv",
     ),
+    "extract": ("ml-assets extract orders", "ml-assets extract orders --partition 2024-03-01 --again"),
     "run": (
         "ml-assets run flights --partition 2013-04",
         "ml-assets run flights --from 2013-02 --to 2013-04",

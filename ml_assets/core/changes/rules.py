@@ -86,6 +86,7 @@ RULES: Mapping[str, Rule] = {
     "task": incomparable,
     "partitions": free,
     "delivery": free,
+    "sources": free,
     **dict.fromkeys([f"features.{name}" for name in ("lookback", "key", "time", "label", "positive", "weight")], free),
     "features.classes": incomparable,
     "keys.across_partitions": ordered("allow", "refuse"),

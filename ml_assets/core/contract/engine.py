@@ -137,11 +137,13 @@ def _type_masks(worded: pl.DataFrame, frame: pl.DataFrame) -> Masks:
 
 
 def _missing_masks(worded: pl.DataFrame, *, rules: Rules, time: str | None) -> Masks:
-    """Missing values where the contract allows none; a row without its time is of no partition."""
+    """Missing values where the contract allows none; a row without its time is of no partition. What is known only after the
+    event may be missing as a whole: it is not known yet. Missing in a part of the rows, it is a fault as elsewhere."""
+    awaited = {c for c in rules.known_after if c in worded.columns and worded[c].null_count() == worded.height}
     return {
         f"{c}.missing": worded[c].is_null()
         for c in worded.columns
-        if (c not in rules.nullable or c == time) and worded[c].null_count()
+        if (c not in rules.nullable | awaited or c == time) and worded[c].null_count()
     }
 
 

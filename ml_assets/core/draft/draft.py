@@ -12,6 +12,7 @@ from ml_assets.core.draft.delivery_calendar import DeliveryHistory
 from ml_assets.core.draft.label_leaks import Separation
 from ml_assets.core.draft.request import DraftRequest
 from ml_assets.spec.delivery import ReferenceSpec
+from ml_assets.spec.sources import SourceSpec
 
 MOST_SLICES = 2
 MOST_SLICE_LEVELS = 10
@@ -32,7 +33,8 @@ class Feature:
 @dataclass(frozen=True)
 class Draft:
     """`table` is the delivered table's name, `spec` how its files are written; `limits` by delivered name. `quarantined` is the
-    largest share of rows of a delivery of this history that the contract refuses."""
+    largest share of rows of a delivery of this history that the contract refuses. `origin`: where the next deliveries are taken
+    from, where that is known."""
 
     request: DraftRequest
     table: str
@@ -46,6 +48,7 @@ class Draft:
     suspicious: tuple[Separation, ...] = ()
     quarantined: float = 0.0
     notes: tuple[str, ...] = field(default=())
+    origin: SourceSpec | None = None
 
     @property
     def name(self) -> str:

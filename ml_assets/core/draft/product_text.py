@@ -29,6 +29,7 @@ def product_text(draft: Draft, plan: Plan, *, port: int) -> str:
         "delivery:",
         "  tables:",
         f"    {draft.table}: {{{_delivery(draft)}}}",
+        *_origin(draft),
         "",
         f"features: {{key: [{', '.join(roles.key.fields)}], {time}label: {roles.label.field}{positive}}}",
         "",
@@ -80,6 +81,24 @@ def _delivery(draft: Draft) -> str:
         if name not in ("format", "time"):
             parts.append(f"{name}: {json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)}")
     return ", ".join([*parts, *([f"time: {json.dumps(time, ensure_ascii=False)}"] if time else [])])
+
+
+def _origin(draft: Draft) -> list[str]:
+    """The section `sources`, where the next deliveries come from a database."""
+    if draft.origin is None:
+        return []
+    how = "each once it is over" if draft.roles.time else "when somebody asks for one"
+    why = f"Deliveries are taken from the database by this query, {how}: `ml-assets extract {draft.name}`, or a sensor."
+    query = [f"      {line}".rstrip() for line in draft.origin.sql.splitlines()]
+    return [
+        "",
+        *_comment(why),
+        "sources:",
+        f"  {draft.table}:",
+        f"    database: {json.dumps(draft.origin.database)}",
+        "    sql: |-2",
+        *query,
+    ]
 
 
 def _model(draft: Draft) -> str:

@@ -78,14 +78,12 @@ class ClaimResult(Numbers):
     worst_high: float = nan
     unknown: int = 0
     parts: tuple[Part, ...] = ()
-    left_out: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able; what is not finite is null."""
         numbers = _finite(asdict(self))
-        lists = {"left_out": list(self.left_out), "missing": list(self.missing)}
-        return numbers | lists | {"parts": [_finite(asdict(part)) for part in self.parts]}
+        return numbers | {"missing": list(self.missing), "parts": [_finite(asdict(part)) for part in self.parts]}
 
 
 def judge_claim(
@@ -121,7 +119,6 @@ def _tested(claim: ClaimSpec, tests: Hypotheses, level: float) -> ClaimResult:
         sign=claim.form.sign,
         limit=claim.form.constant,
         parts=tuple(parts) if len(parts) > 1 or any(part.where for part in parts) else (),
-        left_out=tuple(tests.left_out),
         missing=missing,
     )
     if not judged:
@@ -206,14 +203,13 @@ def _message_parts(claim: ClaimSpec, judged: Sequence[tuple[Part, Hypothesis]], 
     yield from (f"{level_name} is missing from the window" for level_name in tests.missing)
     if judged:
         yield from (f"too small to be judged: {group}" for group in tests.too_small)
-        yield from (f"left out, too small: {slices}" for slices in tests.left_out)
     if len(judged) > 1:
         yield f"the worst of {len(judged)} {'pairs' if claim.form.measures[0].kind == 'ratio' else 'slices'}"
     yield from (_basis(worst) for worst, _ in judged[:1] if not worst.note)
     for worst, _ in judged[:1]:
         yield from worst_case_sentence(tests.worst.get(worst.where), claim.form.sign, claim.form.constant)
     if not judged:
-        yield from (*tests.too_small, *tests.left_out)
+        yield from tests.too_small
 
 
 def _needed(hypothesis: Hypothesis, level: float) -> str:

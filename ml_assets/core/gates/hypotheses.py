@@ -51,11 +51,10 @@ def bounds_in_claim_units(test: Shown, form: ClaimForm, level: float) -> tuple[f
 
 @dataclass
 class Hypotheses:
-    """The hypotheses of one claim, and what could not be asked: slices that were `left_out`, levels that are `missing` and groups
-    that are `too_small`, which both leave the claim open. `worst`: the worst case of each, by what it is about."""
+    """The hypotheses of one claim, and what could not be asked: levels that are `missing` and groups or slices that are
+    `too_small`, which both leave the claim open. `worst`: the worst case of each, by what it is about."""
 
     hypotheses: list[Hypothesis] = field(default_factory=list)
-    left_out: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     too_small: list[str] = field(default_factory=list)
     worst: dict[str, WorstCase | None] = field(default_factory=dict)
@@ -151,6 +150,8 @@ def _summed(value: float, sums: Floats, shares: Floats, panel: Panel, *, note: s
 
 
 def _of_each_level(tests: Hypotheses, form: ClaimForm, column: str, panel: Panel, minimum: MinimumLike, *, past: Past) -> None:
+    """One hypothesis for each level, and one for all that are too small, so that no row is left out. Where even these are too few
+    together, the smallest level that is large enough is taken with them; it is judged by itself all the same."""
     is_labelled = needs_labels(form)
     judged, rest = _enough(panel, column, minimum, is_labelled=is_labelled)
     for level, part in judged.items():
@@ -160,13 +161,20 @@ def _of_each_level(tests: Hypotheses, form: ClaimForm, column: str, panel: Panel
         tests.worst[where] = worst_case(form, part)
     if not rest:
         return
-    others = panel.part(np.sort(np.concatenate(list(rest.values()))))
-    name = f"{column}={REST}: {', '.join(rest)}"
+    others, name = _together(panel, rest), f"{column}={REST}: {', '.join(rest)}"
+    if judged and others.lacks(minimum, is_labelled=is_labelled):
+        joined = min(judged, key=lambda level: judged[level].rows)
+        others, name = _together(panel, {**rest, joined: panel.groups[column][joined]}), f"{name}, with {joined}"
     if lacks := others.lacks(minimum, is_labelled=is_labelled):
-        tests.left_out.append(f"{name}: {others.rows:,} rows, {lacks}")
+        tests.too_small.append(f"{name}: {others.rows:,} rows, {lacks}")
         return
     result = others.tested(form.terms, constant=form.constant, sign=form.sign, past=past.get(name, ()))
     tests.hypotheses.append(Hypothesis(result, others.rows, name))
+
+
+def _together(panel: Panel, levels: Groups) -> Panel:
+    """The rows of these levels, in the order of the panel."""
+    return panel.part(np.sort(np.concatenate(list(levels.values()))))
 
 
 def _enough(panel: Panel, column: str, minimum: MinimumLike, *, is_labelled: bool) -> tuple[dict[str, Panel], Groups]:

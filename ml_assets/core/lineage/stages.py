@@ -112,7 +112,7 @@ _STAGES = (
         _built_by("features"),
         (Read("dataset", lookback, is_required=False), Read("dataset"), _REFERENCE, _KEYS_BEFORE),
         ("delivery", "features", "partitions", "split"),
-        ("dbt-core", "dbt-duckdb", "duckdb", "polars", "pyarrow", "sqlglot"),
+        ("dbt-core", "dbt-common", "dbt-duckdb", "duckdb", "polars", "pyarrow", "sqlglot"),
         ("contract", "dbt"),
     ),
     Stage(

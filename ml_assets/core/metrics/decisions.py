@@ -9,6 +9,7 @@ import numpy as np
 from ml_assets.core.metrics import binary, regression
 from ml_assets.core.metrics.arrays import Floats
 from ml_assets.core.metrics.metric import Best, Metric, mean
+from ml_assets.core.metrics.score_columns import likeliest
 from ml_assets.spec.monitoring import ValueSpec
 
 
@@ -59,7 +60,11 @@ def mcc_at(threshold: float) -> Metric:
 
 
 def value_of(worth: ValueSpec, threshold: float) -> Metric:
-    """The mean worth of a row: of the cell of the confusion matrix that it is in, or of its absolute error."""
+    """The mean worth of a row: of the cell of the confusion matrix that it is in, or of its absolute error. Of several
+    classes the decision is the most probable one."""
+    if worth.matrix:
+        by_class = np.array(worth.matrix, dtype=float)
+        return mean("value", "multiclass", "greatest", lambda y, s: np.asarray(by_class[y.astype(int), likeliest(s)]))
     if worth.error is not None:
         cost = worth.error
         return mean("value", "regression", "greatest", lambda y, s: cost * regression.absolute_losses(y, s))

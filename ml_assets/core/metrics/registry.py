@@ -107,10 +107,10 @@ def of_task(task: Task) -> dict[str, Metric]:
 
 def metric_at(name: str, threshold: float | None, worth: ValueSpec | None = None, *, task: Task) -> Metric:
     """The metric of a task; one of decisions at the product's threshold, and the value by what a row is worth to the product."""
-    if task == "multiclass":
-        return MULTICLASS[name]
     if name == "value" and worth is not None:
         return value_of(worth, USUAL_THRESHOLD if threshold is None else threshold)
+    if task == "multiclass":
+        return MULTICLASS[name]
     return _OF_ONE_SCORE[name] if threshold is None or name not in AT_THRESHOLD else AT_THRESHOLD[name](threshold)
 
 

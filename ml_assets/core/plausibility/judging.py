@@ -19,6 +19,7 @@ from ml_assets.core.drift.distance_test import against_past
 from ml_assets.core.drift.histograms import Histogram, Levels, Numbers
 from ml_assets.core.metrics.arrays import Floats, Ints
 from ml_assets.core.plausibility.claims import CLAIMS
+from ml_assets.core.plausibility.leaks import leaks
 from ml_assets.core.plausibility.summary import PARTS, Summary
 
 LEAST = 6
@@ -35,8 +36,6 @@ TIED = 0.4
 """A column with this share of equal values has no useful ranks; its pairs are left out."""
 LABEL = 0.05
 """The share of the labels that has to differ, beyond the most that ever did."""
-SEPARATION = 0.15
-"""By how much a column's |AUC - 0.5| has to be above the highest that it ever had."""
 REPEATED = 0.05
 """The share of rows that have to repeat others, beyond the most that ever did."""
 VARIED = 10
@@ -212,18 +211,16 @@ def _is_tied(column: str, partitions: Sequence[Known]) -> bool:
 
 def _separation(past: Sequence[Known], now: Known) -> Answer:
     claim, mine = "no_column_gives_label_away", now.summary.separation
-    past = [partition for partition in past if partition.summary.separation]
+    before = [partition.summary.separation for partition in past if partition.summary.separation]
     if not mine:
         return Answer(claim, True, "too few labels are known, or they are all alike")
-    if len(past) < LEAST:
-        return _too_few(claim, len(past))
-    high = {name: max((partition.summary.separation.get(name, 0.0) for partition in past), default=0.0) for name in mine}
-    leaks = {name: value for name, value in mine.items() if value > high[name] + SEPARATION}
-    if not leaks:
+    if len(before) < LEAST:
+        return _too_few(claim, len(before))
+    if not (looks := leaks(before, mine, least=LEAST)):
         return Answer(claim, True, f"{len(mine)} columns separate the label as they did")
-    worst = sorted(leaks, key=lambda name: high[name] - leaks[name])
-    message = _some([f"{name} (AUC {0.5 + leaks[name]:.2f}, at most {0.5 + high[name]:.2f} before)" for name in worst])
-    return Answer(claim, False, f"{message}: does it know the label?", {"columns": {n: _rounded(leaks[n]) for n in worst}})
+    message = _some([f"{look.column} (AUC {0.5 + look.now:.2f}, at most {0.5 + look.most:.2f} before)" for look in looks])
+    columns = {look.column: _rounded(look.now) for look in looks}
+    return Answer(claim, False, f"{message}: does it know the label?", {"columns": columns})
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Which partitions of a range a backfill runs: those that are there and not current."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,11 +22,13 @@ class NothingInRange(MlAssetsError):
 
 @dataclass(frozen=True)
 class Backfill:
-    """The partitions of a range, in order: `current` need no run, of `missing` nothing is delivered."""
+    """The partitions of a range, in order: `current` need no run, of `missing` nothing is delivered. `last` is the newest one
+    that is there."""
 
     to_run: Sequence[str]
     current: Sequence[str]
     missing: Sequence[str]
+    last: str
 
     @property
     def summary(self) -> str:
@@ -38,9 +40,19 @@ class Backfill:
         return ", ".join(parts)
 
 
-def backfill(lineage: Lineage, landing: Landing, product: Product, first: str, last: str | None, *, cache: Path) -> Backfill:
-    """The range from `first` to `last`, both included, or to the newest that is there. Raises PartitionKeyError for keys that the
-    calendar does not have, NothingInRange where nothing of the range is there."""
+def backfill(
+    lineage: Lineage,
+    landing: Landing,
+    product: Product,
+    first: str,
+    last: str | None,
+    *,
+    left_out: Collection[str] = (),
+    cache: Path,
+) -> Backfill:
+    """The range from `first` to `last`, both included, or to the newest that is there. A partition before the last one is current
+    without the stages that are `left_out`. Raises PartitionKeyError for keys that the calendar does not have, NothingInRange
+    where nothing of the range is there."""
     calendar = partitions_of(product)
     newest = newest_partition(landing, lineage.ledger, product) or first
     keys = calendar.keys(calendar.require(first), calendar.require_finished(last or newest, utc_now()))
@@ -48,17 +60,22 @@ def backfill(lineage: Lineage, landing: Landing, product: Product, first: str, l
     if not any(key in there for key in keys):
         where = landing.place(product)
         raise NothingInRange(f"{product.name}: nothing from {first} to {last or newest} is delivered; the files go to {where}")
-    current = up_to_date(lineage, landing, product, cache=cache)
+    *_, end = (key for key in keys if key in there)
+    current = up_to_date(lineage, landing, product, cache=cache, left_out=left_out, last=end)
     return Backfill(
         to_run=[key for key in keys if key in there and key not in current],
         current=[key for key in keys if key in current],
         missing=[key for key in keys if key not in there],
+        last=end,
     )
 
 
-def up_to_date(lineage: Lineage, landing: Landing, product: Product, *, cache: Path) -> set[str]:
-    """The partitions that were taken down the path and for which nothing would be made again."""
+def up_to_date(
+    lineage: Lineage, landing: Landing, product: Product, *, cache: Path, left_out: Collection[str] = (), last: str = ""
+) -> set[str]:
+    """The partitions that were taken down the path and for which nothing would be made again, but for the stages that are
+    `left_out` of all but the `last` one."""
     known = set(lineage.ledger.partitions(product.name, "raw"))
     planned = make_plan(lineage, landing, product, cache=cache) if known else []
-    stale = {item.partition for item in planned}
+    stale = {item.partition for item in planned if item.partition == last or item.stage not in left_out}
     return known - stale if "" not in stale else set()

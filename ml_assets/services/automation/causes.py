@@ -11,6 +11,7 @@ from ml_assets.core.notices import Event, Notice, Severity, cause_id
 from ml_assets.services.automation.outbox import TOLD_DAYS
 from ml_assets.services.automation.policy import evidence_of
 from ml_assets.services.folds import no_fold
+from ml_assets.services.judging.gate_standards import refused_gates
 from ml_assets.services.next_window import next_partition, next_window
 from ml_assets.services.outcomes.promises import HOLDS, VALUE_HOLDS
 from ml_assets.services.release_status import release_statuses
@@ -40,6 +41,7 @@ class Causes:
             *self.moves(),
             *self.waiting(),
             *self.without_folds(),
+            *self.refused_gates(),
             *self.late(),
             *self.drift(),
             *self.worth(),
@@ -187,6 +189,20 @@ class Causes:
                 why=next_window(ledger, product),
                 command=f"ml-assets status {product.name}",
                 partition=newest,
+                at=self.now.isoformat(timespec="seconds"),
+            )
+
+    def refused_gates(self) -> Iterator[Notice]:
+        """The gates keep no minimal standard by what their own verdicts showed: no run of the path begins until they do."""
+        if refusal := refused_gates(self.lineage.ledger, self.product):
+            yield self._notice(
+                "waiting",
+                "error",
+                "gates",
+                title="no run begins by these gates",
+                why=refusal,
+                command=f"ml-assets plan {self.product.name}",
+                partition="",
                 at=self.now.isoformat(timespec="seconds"),
             )
 

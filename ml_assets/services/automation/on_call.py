@@ -80,7 +80,7 @@ def on_call(lineage: Lineage, landing: Landing, settings: Settings, product: Pro
         stale=_stale(lineage, product, items),
         commands=list(dict.fromkeys(commands)),
         kept=kept_next(lineage, product),
-        gates=gate_breaches(lineage, product),
+        gates=gate_breaches(ledger, product),
     )
 
 

@@ -18,7 +18,7 @@ def evidence(lineage: Lineage, product: Product, evaluation: Manifest) -> dict[s
     lists = {
         "earlier_looks": earlier_looks(lineage, product, evaluation),
         "new_since_champion": changes_since_champion(lineage, evaluation),
-        "history_of_gates": gate_breaches(lineage, product),
+        "history_of_gates": gate_breaches(lineage.ledger, product),
     }
     return {name: _list(lines) for name, lines in lists.items() if lines}
 

@@ -11,8 +11,8 @@ from ml_assets.core.gates.too_good import LEAST_PAST, telling
 from ml_assets.core.model.features import model_columns
 from ml_assets.core.model.scoring import load_model, score_frame
 from ml_assets.core.plausibility.judging import LEAST, Answer, Known, plausible
-from ml_assets.core.plausibility.summary import Summary, summarise
 from ml_assets.services.gate_lab.subject import Subject
+from ml_assets.services.watching.summaries import summary_of
 
 SEED = 20130101
 SHARE = 0.3
@@ -26,7 +26,7 @@ def leak_in_one(on: Subject) -> Mutation:
     if (column := _number(on)) is None:
         return Mutation(mutant=IN_ONE, about="", fate="not tried", message="no feature is a number")
     about = f"{column} of {on.case.partition} knows the outcome in {SHARE:.0%} of the rows"
-    past = [Known(manifest.partition, _summary(on, on.case.rows([manifest]))) for manifest in on.case.trained]
+    past = [Known(manifest.partition, summary_of(on.case.rows([manifest]), on.product)) for manifest in on.case.trained]
     sound, spoilt = (_answer(on, past, frame) for frame in (on.case.frame, _leaking(on, on.case.frame, column)))
     if len(past) < LEAST or not sound.is_plausible:
         message = f"{LEAST} partitions before it are needed, and there are {len(past)}" if len(past) < LEAST else sound.why
@@ -68,14 +68,9 @@ def _leaking(on: Subject, frame: pl.DataFrame, column: str) -> pl.DataFrame:
     return m.leaking(frame, column=column, label=on.product.features.label, share=SHARE, seed=SEED)
 
 
-def _summary(on: Subject, frame: pl.DataFrame) -> Summary:
-    spec = on.product.features
-    return summarise(frame, key=spec.key, label=spec.label, ignored=on.product.monitoring.ignore)
-
-
 def _answer(on: Subject, past: list[Known], frame: pl.DataFrame) -> Answer:
     """What plausibility says of these rows as the partition that is tested."""
-    answers = plausible(past, Known(on.case.partition, _summary(on, frame)), label=on.product.features.label)
+    answers = plausible(past, Known(on.case.partition, summary_of(frame, on.product)), label=on.product.features.label)
     return next(answer for answer in answers if answer.claim == CLAIM)
 
 

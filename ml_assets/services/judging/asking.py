@@ -8,6 +8,7 @@ from ml_assets.core.evaluation.coverage import OutcomesMissing
 from ml_assets.core.lineage.facts import EvaluationFacts, ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest, Output
 from ml_assets.services.comparisons import Comparison, charge, was_charged
+from ml_assets.services.judging.gate_standards import require_standards
 from ml_assets.services.judging.kept_candidate import Kept, kept_candidate
 from ml_assets.services.judging.kept_words import asked_again, not_asked
 from ml_assets.spec.product import Product
@@ -72,7 +73,7 @@ def ask_again(lineage: Lineage, product: Product, partition: str, *, run: str) -
 def _evaluated(
     lineage: Lineage, product: Product, compared: Comparison, partition: str, *, run: str, paid_by: Sequence[str]
 ) -> Output:
-    """Charge the look, then score and judge: in this order, whatever happens in between."""
+    """Charge the look, then score and judge: in this order, whatever happens in between. Gates that decide nothing cost none."""
     from ml_assets.builders.evaluation import build, tested_rows
 
     read = compared.read(lineage)
@@ -83,6 +84,7 @@ def _evaluated(
             f"{product.name}: the test window {', '.join(compared.keys)} {lacks}; "
             f"deliver the outcomes, then `ml-assets run {product.name} --partition {compared.keys[-1]}`"
         )
+    require_standards(lineage.ledger, product)
     look = charge(lineage, product, compared, run=run, paid_by=paid_by)
     output = build(read, product, partition)
     facts = {

@@ -22,6 +22,7 @@ from ml_assets.core.duckdb_session import connect
 from ml_assets.core.lineage.partitions import partitions_of
 from ml_assets.core.model.features import numeric_label
 from ml_assets.core.model.split import parts
+from ml_assets.services.new_product.origin import with_origin
 from ml_assets.services.new_product.sources import DraftSource
 from ml_assets.services.new_product.stored_history import StoredHistory, deliveries, request_of
 from ml_assets.services.runnable_products import problems
@@ -69,6 +70,7 @@ def new_product(
         plan = planned(draft)
         product = _loaded(write_product(staged, draft, plan, port=port))
         draft = replace(draft, quarantined=_most_refused(draft, product))
+        draft = with_origin(draft, source.asked)
         requests, rows = _features(draft, product)
         slices = [column.field for column in draft.slices]
         tried = tried_plan(plan, rows, product, slices=slices, say=say)

@@ -2,9 +2,8 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import polars as pl
 
@@ -12,28 +11,37 @@ from ml_assets.core.contract.reading import DeliveryError, read_delivery
 from ml_assets.core.draft.csv_dialect import csv_dialect
 from ml_assets.core.draft.request import DraftRefused
 from ml_assets.spec.delivery import ReferenceSpec
-from ml_assets.spec.yaml_file import unknown_name
+from ml_assets.spec.sources import REFERENCES
+from resources.sources.databases import DatabaseAway, QueryRefused, database_of, without_password
 
 CSV_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".txt")
 PARQUET_SUFFIXES = (".parquet", ".pq")
 SUFFIXES = (*CSV_SUFFIXES, *PARQUET_SUFFIXES)
 DEFAULT_TABLE = "records"
-_PYTHON_TYPES = (list, dict, bytes)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The database that was asked for the rows, as it was named, and the query."""
+
+    database: str = field(repr=False)
+    query: str
 
 
 @dataclass(frozen=True)
 class DraftSource:
-    """`frame`: the rows as delivered, texts where they are of CSV. `spec`: how they are written. `table`: a name for them."""
+    """`frame`: the rows as delivered, texts where they are of CSV. `spec`: how they are written. `table`: a name for them.
+    `asked`: where they are of a database."""
 
     frame: pl.DataFrame
     spec: ReferenceSpec
     table: str
+    asked: Asked | None = None
 
 
 def read_sources(sources: Sequence[str], *, query: str | None) -> DraftSource:
     """The rows of all sources together. Raises DraftRefused where one cannot be read, or where their columns differ."""
-    urls = [source for source in sources if "://" in source]
-    if query is not None or urls:
+    if query is not None or any(map(_is_database, sources)):
         return _queried(sources, query)
     files = [file for source in sources for file in _files(Path(source))]
     formats = {_format(file) for file in files}
@@ -103,64 +111,20 @@ def _table(path: Path) -> str:
 
 def _queried(sources: Sequence[str], query: str | None) -> DraftSource:
     if query is None:
-        raise DraftRefused(f"{_shown(sources[0])} is a database: say which rows: --query 'select … from …'")
-    if len(sources) != 1 or "://" not in sources[0]:
+        raise DraftRefused(f"{without_password(sources[0])} is a database: say which rows: --query 'select … from …'")
+    if len(sources) != 1 or not _is_database(sources[0]):
         raise DraftRefused(
-            "--query asks one database, named by its URL, such as postgresql+psycopg://HOST/NAME or duckdb:///FILE"
+            "--query asks one database, named by its URL, such as postgresql+psycopg://HOST/NAME or duckdb:///FILE, or by "
+            "env:NAME, the variable that holds that"
         )
-    url = sources[0]
-    frame = _from_duckdb(url, query) if url.startswith("duckdb:///") else _from_sqlalchemy(url, query)
+    try:
+        frame = database_of(sources[0]).rows(query)
+    except (QueryRefused, DatabaseAway) as error:
+        raise DraftRefused(str(error)) from None
     if not frame.height:
         raise DraftRefused(f"the query gives no rows: {query}")
-    return DraftSource(frame, ReferenceSpec(format="parquet"), DEFAULT_TABLE)
+    return DraftSource(frame, ReferenceSpec(format="parquet"), DEFAULT_TABLE, Asked(sources[0], query))
 
 
-def _from_duckdb(url: str, query: str) -> pl.DataFrame:
-    import duckdb
-
-    from ml_assets.core.duckdb_session import connect
-
-    file = Path(url.removeprefix("duckdb:///"))
-    if not file.is_file():
-        raise DraftRefused(f"{file}: there is no such database file")
-    try:
-        with connect(file, read_only=True) as connection:
-            rows: pl.DataFrame = connection.sql(query).pl()
-            return rows
-    except duckdb.Error as error:
-        raise DraftRefused(f"{_shown(url)}: the query fails: {' '.join(str(error).split())}") from None
-
-
-def _from_sqlalchemy(url: str, query: str) -> pl.DataFrame:
-    from sqlalchemy import create_engine, text
-    from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
-
-    try:
-        engine = create_engine(url)
-        with engine.connect() as connection:
-            result = connection.execute(text(query))
-            names, rows = list(result.keys()), result.fetchall()
-    except (ArgumentError, NoSuchModuleError) as error:
-        raise DraftRefused(f"{_shown(url)} is not a URL of a database that can be reached: {error}") from None
-    except ModuleNotFoundError as error:
-        raise DraftRefused(f"{_shown(url)}: the driver {error.name} is not installed; `pip install {error.name}`") from None
-    except SQLAlchemyError as error:
-        raise DraftRefused(f"{_shown(url)}: the query fails: {str(getattr(error, 'orig', error)).splitlines()[0]}") from None
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise DraftRefused(f"the query names a column twice: {', '.join(twice)}; {unknown_name(twice[0], allowed=names)}")
-    return pl.DataFrame({name: _column(name, [row[place] for row in rows]) for place, name in enumerate(names)})
-
-
-def _column(name: str, values: list[object]) -> pl.Series:
-    if odd := next((value for value in values if isinstance(value, _PYTHON_TYPES)), None):
-        raise DraftRefused(f"column '{name}' of the query holds {type(odd).__name__}; select numbers, texts, booleans and times")
-    try:
-        return pl.Series(name, values, strict=True)
-    except (TypeError, pl.exceptions.PolarsError):
-        return pl.Series(name, [None if value is None else str(value) for value in values])
-
-
-def _shown(url: str) -> str:
-    """A URL without its password."""
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl() if "@" in parts.netloc else url
+def _is_database(source: str) -> bool:
+    return "://" in source or source.startswith(REFERENCES)

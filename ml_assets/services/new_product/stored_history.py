@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
@@ -72,8 +72,13 @@ def delivered_bytes(frame: pl.DataFrame, spec: ReferenceSpec) -> bytes:
     """A frame as a source would deliver it: Parquet, or CSV in the declared dialect."""
     if spec.format == "parquet":
         return parquet_bytes(frame)
-    text = frame.write_csv(separator=spec.separator, quote_char=spec.quote or '"')
+    style: Literal["necessary", "never"] = "necessary" if spec.quote else "never"
+    text = frame.write_csv(separator=spec.separator, quote_char=spec.quote or '"', quote_style=style)
     content = text.encode(spec.encoding)
+    if spec.compression == "zstd":
+        import pyarrow as pa
+
+        return bytes(pa.compress(content, codec="zstd", asbytes=True))
     return gzip.compress(content, mtime=0) if spec.compression == "gzip" else content
 
 

@@ -110,6 +110,8 @@ class _Reviewing:
         for name in touched:
             if name not in compared.base.products or name not in compared.head.products:
                 yield not_compared(name, "INCONCLUSIVE", "only one side has it; after the merge, promotion decides")
+            elif refusal := self._below_standards(name):
+                yield not_compared(name, "REJECT", refusal)
             elif name not in modelled:
                 yield not_compared(name, "ACCEPT", "no model changes")
             elif not is_compared:
@@ -118,6 +120,20 @@ class _Reviewing:
                 names.append(name)
         if names:
             yield from self._walked(names)
+
+    def _below_standards(self, name: str) -> str:
+        """Why no run could begin by head's gates after the merge, by the verdicts that were recorded; empty without any."""
+        from ml_assets.services.judging.gate_standards import refused_gates
+        from resources.ledger.database import LedgerRefused
+        from resources.ledger.ledger import Ledger
+
+        ledger = Ledger(self.current.recorded["ledger"], is_read_only=True)
+        try:
+            return refused_gates(ledger, self.differences.head.products[name])
+        except LedgerRefused:  # without a ledger nothing was recorded; `_walked` says that there is none
+            return ""
+        finally:
+            ledger.close()
 
     def _walked(self, names: Sequence[str]) -> Iterator[Comparison]:
         from ml_assets.services.review.model_comparison import Question, arena

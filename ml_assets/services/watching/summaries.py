@@ -4,9 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import polars as pl
+
 from ml_assets.core.digests import digest_json
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.stages import closure
+from ml_assets.core.metrics.units import units
 from ml_assets.core.plausibility.summary import Summary, summarise
 from ml_assets.spec.product import Product
 from resources.ledger import recalls
@@ -26,6 +29,13 @@ def features_before(lineage: Lineage, product: Product, partition: str) -> Itera
             yield earlier
 
 
+def summary_of(rows: pl.DataFrame, product: Product) -> Summary:
+    """The summary of a partition's requests and features together."""
+    spec, unit = product.features, product.gates.unit
+    of_rows = None if unit == "row" else units(rows, unit=unit, time=spec.time)
+    return summarise(rows, key=spec.key, label=spec.label, ignored=product.monitoring.ignore, unit=of_rows)
+
+
 @dataclass(frozen=True)
 class Summaries:
     """The summaries of a product's partitions. `folder` may be emptied at any time."""
@@ -41,9 +51,11 @@ class Summaries:
 
     @property
     def _made_by(self) -> str:
-        """The digest of all that decides a summary apart from the content: the code, and the columns whose relations are left
-        out."""
-        return digest_json([closure(ENTRY).digest, list(self.product.monitoring.ignore)])[:16]
+        """The digest of all that decides a summary apart from the content: the code, the columns whose relations are left out,
+        and the unit."""
+        product = self.product
+        decides = [closure(ENTRY).digest, list(product.monitoring.ignore), product.gates.unit, product.features.time]
+        return digest_json(decides)[:16]
 
     def before(self, features: Manifest) -> Iterator[tuple[Manifest, Summary]]:
         """The current features of each earlier partition that is not recalled, in order, with its summary."""
@@ -61,7 +73,7 @@ class Summaries:
         missing = [name for name in requests.columns if name not in rows.columns]
         if missing:
             rows = rows.join(requests.select(*spec.key, *missing), on=list(spec.key), how="left", maintain_order="left")
-        summary = summarise(rows, key=spec.key, label=spec.label, ignored=self.product.monitoring.ignore)
+        summary = summary_of(rows, self.product)
         file.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(file, summary.to_json())
         return summary

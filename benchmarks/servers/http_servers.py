@@ -50,13 +50,13 @@ def servers(home: Path, bundle: Path) -> list[Server]:
     requests = {count: json.dumps({"rows": rows[:count]}) for count in (1, 100)}
     ready = {count: json.dumps({"rows": finished[:count]}) for count in (1, 100)}
     frames = {count: json.dumps({"dataframe_records": finished[:count]}) for count in (1, 100)}
-    plain = ("-m", "benchmarks.plain_servers")
+    plain = ("-m", "benchmarks.servers.plain_servers")
     at = ("--bundle", str(bundle))
     mlflow = ("-m", "mlflow", "models", "serve", "--env-manager", "local", "--workers", "1", "-m", str(_as_mlflow(home, bundle)))
     return [
         Server("endpoint", ("-m", "ml_assets", "serve", "flights"), requests),
         Server("endpoint, 2 workers", ("-m", "ml_assets", "serve", "flights", "--workers", "2"), requests),
-        Server("hello world, same server", ("-m", "benchmarks.hello"), requests),
+        Server("hello world, same server", ("-m", "benchmarks.servers.hello"), requests),
         Server("FastAPI, finished features", (*plain, "fastapi", "--work", "finished", *at), ready),
         Server("FastAPI, same work", (*plain, "fastapi", "--work", "same", *at), requests),
         Server("ASGI + msgspec, finished features", (*plain, "plain", "--work", "finished", *at), ready),

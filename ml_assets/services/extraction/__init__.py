@@ -1,0 +1,1 @@
+"""Deliveries that are taken from the declared sources of a product."""
