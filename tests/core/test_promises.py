@@ -163,6 +163,11 @@ def test_a_file_of_policies_is_read_and_what_is_wrong_in_it_is_named_with_its_li
         policies_of(file, present)
 
 
+def test_a_random_schedule_is_drawn_among_partitions_that_bring_outcomes() -> None:
+    stuck = replace(past(), complete=np.array([0, 0, 0, 3, 3, 5]))
+    assert stuck.possible == [3, 5]
+
+
 def test_a_random_schedule_trains_as_often_and_is_no_alarm() -> None:
     like = play(Policy("drift", ("drift",)), past())
     drawn = at_random("random", like, past(), np.random.default_rng(0))

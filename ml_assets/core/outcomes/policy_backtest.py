@@ -80,6 +80,13 @@ class Past:
         there = (now for now, newest in enumerate(self.complete.tolist()) if newest != NO_ONE and self.is_trained[newest])
         return next(there, len(self.keys)) + 1
 
+    @property
+    def possible(self) -> list[int]:
+        """The partitions after which a candidate can be trained: with them come outcomes for another one."""
+        complete = self.complete
+        after = range(self.begin, len(self.keys))
+        return [now for now in after if complete[now] > complete[now - 1] and self.is_trained[complete[now]]]
+
 
 @dataclass(frozen=True)
 class Played:
@@ -156,9 +163,7 @@ def play(policy: Policy, past: Past, *, at: Sequence[int] | None = None) -> Play
 
 def at_random(name: str, like: Played, past: Past, random: np.random.Generator) -> Played:
     """A schedule with as many trainings as another policy had, after partitions that are drawn."""
-    complete = past.complete
-    possible = [n for n in range(past.begin, len(past.keys)) if complete[n] > complete[n - 1] and past.is_trained[complete[n]]]
-    drawn = random.permutation(possible)[: like.trainings].tolist()
+    drawn = random.permutation(past.possible)[: like.trainings].tolist()
     return replace(play(Policy(name, ("never",)), past, at=drawn), alarms=0)
 
 

@@ -126,14 +126,14 @@ def _days(product: Product, partition: str) -> float:
 
 
 def compared(policies: Sequence[Policy], replicates: Sequence[Past], *, schedules: int, seed: int) -> Iterator[Compared]:
-    """Each policy over all replicates, followed by random schedules with as many trainings as the last one had."""
+    """Each policy over all replicates, followed by random schedules with as many trainings, where there is something to draw."""
     random = np.random.default_rng(seed)
     for policy in policies:
         rows = [play(policy, past) for past in replicates]
         yield Compared(policy.name, rows)
         name = f"random, as often as {policy.name}"
         drawn = [at_random(name, row, past, random) for row, past in zip(rows, replicates, strict=True) for _ in range(schedules)]
-        if drawn and any(row.trainings for row in rows):
+        if drawn and any(0 < row.trainings < len(past.possible) for row, past in zip(rows, replicates, strict=True)):
             yield Compared(name, drawn)
 
 

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ml_assets.core.drift.verdict import SPAN, Verdict, lasting
+from ml_assets.core.lineage.facts import ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.partition_numbers import ordinal
 from ml_assets.core.lineage.partitions import partitions_of
@@ -84,7 +85,7 @@ class ServedTraffic:
                 asked.features,
                 asked.histograms(self.lineage, self.product),
                 rows=asked.requests.height,
-                release=asked.release,
+                trained=frozenset(ReleaseFacts.of(asked.release).train),
             )
             for asked in self.asked
         )

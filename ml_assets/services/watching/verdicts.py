@@ -53,17 +53,23 @@ def of_scores(lineage: Lineage, product: Product, monitoring: Manifest) -> list[
 
 
 def of_others(
-    summaries: Summaries, features: Manifest, histograms: Mapping[str, Histogram], *, rows: int, release: Manifest
+    summaries: Summaries,
+    features: Manifest,
+    histograms: Mapping[str, Histogram],
+    *,
+    rows: int,
+    trained: frozenset[str] = frozenset(),
 ) -> Verdict:
     """The verdict on other rows about a partition's time, such as requests that a release answered, beside the partition and
-    those before it, alone. Columns that they lack, and how many they are, are left out."""
+    those before it, alone; where `monitoring.reference` is `training`, those that were `trained` on. Columns that they lack, and
+    how many they are, are left out."""
     product = summaries.product
     columns = set(product.contract.Features.to_schema().columns) - {*product.features.key, product.features.time}
     series = [*summaries.before(features), (features, summaries.summary(features))]
     past = [_observed(product, manifest, summary, columns & histograms.keys()) for manifest, summary in series]
     number = ordinal(partitions_of(product), features.partition)
     others = Observed(features.partition, number, rows, {name: histograms[name] for name in columns & histograms.keys()})
-    verdict = judged_alone(past, others, _rule(product, frozenset(ReleaseFacts.of(release).train)))
+    verdict = judged_alone(past, others, _rule(product, trained))
     if VOLUME not in verdict.exceeds:
         return verdict
     moved = tuple(part for part in verdict.moved if part.column != VOLUME)
