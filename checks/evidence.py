@@ -59,17 +59,14 @@ def proven_of(
     """The same about a given manifest; None is nothing to check, which never counts as a pass."""
     if manifest is None:
         what = f"nothing to check: {product.name}/{proof.stage} has nothing here yet"
-        yield from (as_result(product, proof.stage, Finding(claim, False, what, "WARN"), False) for claim in proof.claims)
+        nothing = {"reused": dg.MetadataValue.bool(False)}
+        yield from (result(product, proof.stage, Finding(claim, False, what, "WARN"), nothing) for claim in proof.claims)
         return
     is_again = RECHECK in context.run.tags
     findings = proof.prove(ledger, product, manifest, find, run=context.run.run_id, is_again=is_again, other_inputs=other_inputs)
+    looked_at = {"partition": manifest.partition} if manifest.partition else {}
     for finding, is_reused in findings:
-        yield as_result(product, proof.stage, finding, is_reused)
-
-
-def as_result(product: Product, stage: str, finding: Finding, is_reused: bool) -> dg.AssetCheckResult:
-    """A finding as Dagster's result, with whether it is from recorded evidence."""
-    return result(product, stage, finding, {"reused": dg.MetadataValue.bool(is_reused)})
+        yield result(product, proof.stage, finding, looked_at | {"reused": dg.MetadataValue.bool(is_reused)})
 
 
 def result(product: Product, stage: str, finding: Finding, metadata: Mapping[str, Any] | None = None) -> dg.AssetCheckResult:

@@ -52,7 +52,7 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
             next_one = f"; {next_window(lineage.ledger, product)}" if isinstance(error, WindowRetired) else ""
             message = f"withheld without a verdict: {error}{next_one}"
             context.log.warning(message)
-            yield _window_result(product, passed=False, message=message)
+            yield _window_result(product, key, passed=False, message=message)
             return
         note_verdicts(lineage.ledger, product, settings.cache)
         facts = EvaluationFacts.of(result.manifest)
@@ -66,7 +66,7 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
         shown = _metadata(lineage.snapshots, product, result.manifest, again) | evidence(lineage, product, result.manifest)
         yield materialized(product, result, shown | ({"kept_next": following} if following else {}))
         yield _window_result(
-            product, passed=True, message=f"look {facts.look.number} of {facts.verdict.looks} at this test window"
+            product, key, passed=True, message=f"look {facts.look.number} of {facts.verdict.looks} at this test window"
         )
 
     return [evaluation]
@@ -80,10 +80,15 @@ def _window_check(product: Product) -> dg.AssetCheckSpec:
     )
 
 
-def _window_result(product: Product, *, passed: bool, message: str) -> dg.AssetCheckResult:
-    severity = dg.AssetCheckSeverity.WARN
-    key = asset_key(product, "evaluation")
-    return dg.AssetCheckResult(passed=passed, asset_key=key, check_name=WINDOW_OPEN, severity=severity, description=message)
+def _window_result(product: Product, partition: str, *, passed: bool, message: str) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        passed=passed,
+        asset_key=asset_key(product, "evaluation"),
+        check_name=WINDOW_OPEN,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=message,
+        metadata={"partition": partition},
+    )
 
 
 def _metadata(snapshots: Snapshots, product: Product, manifest: Manifest, again: AskedAgain | None) -> dict[str, Any]:

@@ -153,7 +153,7 @@ def test_a_check_that_is_executed_on_its_page_looks_at_the_newest_partition(copy
         done = dg.Definitions.merge(definitions, dg.Definitions(jobs=[job])).resolve_job_def("some")
         (evaluation,) = done.execute_in_process(instance=instance).get_asset_check_evaluations()
     assert evaluation.passed
-    assert evaluation.metadata["reused"].value is True
+    assert (evaluation.metadata["partition"].value, evaluation.metadata["reused"].value) == (THIRD, True)
     assert copy.space.ledger.partitions("flights", "features")[-1] == THIRD
 
 
