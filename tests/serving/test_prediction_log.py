@@ -92,7 +92,7 @@ def test_requests_are_written_together_until_they_fill_a_table_each_row_once(
     monkeypatch.setattr(writer, "SLICE_REQUESTS", 300)
     sizes = [1] * 400 + [999, 0, 1, 1000, 600, 399, 2] + [100] * 4
     numbers = iter(range(sum(sizes)))
-    kept = PredictionLog(tmp_path)
+    kept = PredictionLog(tmp_path, flush_seconds=60)  # on a busy machine a second can pass in between
     for predictions in [predicted(*islice(numbers, size)) for size in sizes]:
         kept.add(predictions)
     kept.close()
