@@ -80,7 +80,7 @@ def test_requests_are_written_together_until_they_fill_a_table_each_row_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes_now: list[int] = []
-    real, release = writer.table, predicted(0).release
+    real, release = writer.table, "written-together"
 
     def counted(batches: Sequence[Predictions]) -> "pa.Table":
         if batches[0].release == release:  # another test's log may still be writing
@@ -93,7 +93,7 @@ def test_requests_are_written_together_until_they_fill_a_table_each_row_once(
     sizes = [1] * 400 + [999, 0, 1, 1000, 600, 399, 2] + [100] * 4
     numbers = iter(range(sum(sizes)))
     kept = PredictionLog(tmp_path, flush_seconds=60)  # on a busy machine a second can pass in between
-    for predictions in [predicted(*islice(numbers, size)) for size in sizes]:
+    for predictions in [predicted(*islice(numbers, size), release=release) for size in sizes]:
         kept.add(predictions)
     kept.close()
     assert (kept.written, kept.lost, sum(sizes_now)) == (sum(sizes), 0, sum(sizes))
