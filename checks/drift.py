@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from checks.evidence import check_spec, proven
+from checks.evidence import check_spec, proven, result
 from ml_assets.core.digests import digest_json
 from ml_assets.core.lineage.facts import MonitoringFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.metrics.registry import METRICS
+from ml_assets.errors import MlAssetsError
 from ml_assets.services.evidence import Finding, Proof
 from ml_assets.spec.product import Product
 from resources.dagster_retries import retried
@@ -61,19 +62,27 @@ def build(product: Product) -> list[dg.AssetChecksDefinition]:
 
             return compared_with(lineage, product, monitoring)
 
-        asked: list[ServedTraffic] = []
+        read: dict[str, ServedTraffic] = {}
 
-        def what_was_asked(monitoring: Manifest) -> str:
+        def traffic(monitoring: Manifest) -> "ServedTraffic":
             from ml_assets.services.watching.served_traffic import ServedTraffic
 
-            asked.append(ServedTraffic(lineage, product, settings, lineage.made_from(monitoring)["features"]))
-            return digest_json([asked[-1].digest, other_inputs(monitoring)])
+            if monitoring.id not in read:
+                features = lineage.made_from(monitoring)["features"]
+                read[monitoring.id] = ServedTraffic(lineage, product, settings, features)
+            return read[monitoring.id]
 
-        def find_skew(_: Manifest) -> Sequence[Finding]:
-            return [_skew(lineage, product, settings, asked[-1])]
+        def compared_traffic(monitoring: Manifest) -> str:
+            return digest_json([traffic(monitoring).digest, other_inputs(monitoring)])
+
+        def find_skew(monitoring: Manifest) -> Sequence[Finding]:
+            return [_skew(lineage, product, settings, traffic(monitoring))]
 
         yield from proven(context, lineage.ledger, product, PROOF, find, other_inputs=other_inputs)
-        yield from proven(context, lineage.ledger, product, SKEW, find_skew, other_inputs=what_was_asked)
+        try:
+            yield from proven(context, lineage.ledger, product, SKEW, find_skew, other_inputs=compared_traffic)
+        except MlAssetsError as error:  # a damaged log, or a store that is away: what only informs stops no run
+            yield result(product, "monitoring", Finding(REQUESTS, False, f"requests cannot be looked at: {error}", "WARN"))
 
     return [drift]
 

@@ -105,6 +105,17 @@ def test_running_a_month_again_computes_nothing(copy: Home) -> None:
     assert (copy.counts(), copy.answering()) == (before, answering)
 
 
+def test_a_damaged_prediction_log_fails_no_run_and_is_named(copy: Home) -> None:
+    hour = copy.space.settings.predictions("flights") / "2013-03-01" / "10"
+    hour.mkdir(parents=True)
+    (hour / "1.parquet").write_bytes(b"cut short")
+    run = copy.run(THIRD)
+    assert run.success, run.errors
+    assert "requests_match_training" in run.warnings
+    assert "requests cannot be looked at: " in run.descriptions["requests_match_training"]
+    assert str(hour) in run.descriptions["requests_match_training"]
+
+
 def test_a_month_delivered_again_with_equal_content_changes_nothing(copy: Home) -> None:
     before = copy.counts()
     copy.deliver(THIRD, month(THIRD))

@@ -66,9 +66,11 @@ class QuestionTimes:
         return str(path.relative_to(self.folder))
 
     def _known(self) -> dict[str, Span]:
-        if not self._file.is_file():
+        try:
+            known = json.loads(self._file.read_bytes())
+        except (FileNotFoundError, ValueError):  # a cache can be lost, or damaged: the files are asked again
             return {}
-        return {name: tuple(span) if span else None for name, span in json.loads(self._file.read_bytes()).items()}
+        return {name: tuple(span) if span else None for name, span in known.items()}
 
     def _spans(self, files: Sequence[Path]) -> dict[Path, Span]:
         names = ", ".join("'" + literal(path).replace("'", "''") + "'" for path in files)
