@@ -36,7 +36,7 @@ def text(results: Mapping[str, Any]) -> str:
     seconds = results["seconds"]
     rows = [
         [f"histograms, {COLUMNS} columns, {ROWS:,} rows", spread(seconds["count"])],
-        [f"verdict from stored histograms of {PAST} partitions", spread(seconds["judge"])],
+        [f"verdict from stored histograms of {PAST} partitions", spread(seconds["judge"], 4)],
         [f"Evidently's DataDriftPreset, {EVIDENTLY_ROWS:,} rows a side", spread(seconds["preset"])],
     ]
     return "\n\n".join([table(["", "CPU s"], rows), f"Evidently / histograms, by row: {results['ratio']:.0f}"])

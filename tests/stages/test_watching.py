@@ -123,6 +123,8 @@ def test_requests_unlike_the_partitions_are_named_however_many_they_are(space: W
     assert (skewed.state, skewed.exceeds) == ("watch", ("amount",))
     assert "amount" in skewed.why
     assert of_others(summaries, features, {"hour": odd["hour"]}, rows=150).state == "stable", "what is not asked is no skew"
+    few = of_others(summaries, features, count(orders("2024-03-20", rows=39).select(hours)), rows=39)
+    assert (few.state, few.why) == ("uncalibrated", "39 requests, 40 are needed")
 
 
 def test_the_summaries_may_be_thrown_away(space: Workspace, shop: Product) -> None:

@@ -25,7 +25,7 @@ NOT_SERVED = "nothing was asked about its time, as far as the log and this ledge
 
 
 @dataclass(frozen=True)
-class Asked:
+class Questions:
     """The requests (rows, fields) that production answered about the time of a partition, the last for each key, as far as one
     release answered them: the one that answered most."""
 
@@ -52,7 +52,7 @@ class ServedTraffic:
     features: Manifest
 
     @cached_property
-    def asked(self) -> list[Asked]:
+    def questions(self) -> list[Questions]:
         """By partition, in order, without those that nothing was asked about. Raises PredictionLogError."""
         calendar = partitions_of(self.product)
         first = ordinal(calendar, self.features.partition) - SPAN
@@ -61,15 +61,15 @@ class ServedTraffic:
             for m in features_before(self.lineage, self.product, self.features.partition)
             if ordinal(calendar, m.partition) >= first
         ]
-        about = (_asked(self.lineage, self.product, self.settings, manifest) for manifest in (*before, self.features))
-        return [asked for asked in about if asked is not None]
+        about = (_questions(self.lineage, self.product, self.settings, manifest) for manifest in (*before, self.features))
+        return [questions for questions in about if questions is not None]
 
     @property
     def digest(self) -> str:
         """What decides the verdict, besides the partitions that it is compared with."""
         from ml_assets.core.digests import digest_json
 
-        return digest_json([[a.features.snapshot, a.release.snapshot, a.requests.rows()] for a in self.asked])
+        return digest_json([[a.features.snapshot, a.release.snapshot, a.requests.rows()] for a in self.questions])
 
     def verdict(self, summaries: Summaries) -> Verdict | None:
         """The verdict on what was asked about the partition, beside it and those before it: an alarm where the same column
@@ -77,17 +77,17 @@ class ServedTraffic:
         requests came says nothing of skew, and is left out."""
         from ml_assets.services.watching.verdicts import of_others
 
-        if not self.asked or self.asked[-1].features.partition != self.features.partition:
+        if not self.questions or self.questions[-1].features.partition != self.features.partition:
             return None
         *before, now = (
             of_others(
                 summaries,
-                asked.features,
-                asked.histograms(self.lineage, self.product),
-                rows=asked.requests.height,
-                trained=frozenset(ReleaseFacts.of(asked.release).train),
+                questions.features,
+                questions.histograms(self.lineage, self.product),
+                rows=questions.requests.height,
+                trained=frozenset(ReleaseFacts.of(questions.release).train),
             )
-            for asked in self.asked
+            for questions in self.questions
         )
         return lasting(now, before)
 
@@ -98,7 +98,7 @@ def served_verdict(lineage: Lineage, product: Product, settings: Settings, parti
     return ServedTraffic(lineage, product, settings, features).verdict(Summaries.of(lineage, product, settings))
 
 
-def _asked(lineage: Lineage, product: Product, settings: Settings, features: Manifest) -> Asked | None:
+def _questions(lineage: Lineage, product: Product, settings: Settings, features: Manifest) -> Questions | None:
     import polars as pl
 
     log = asked_about(lineage, product, settings, features.partition)
@@ -114,4 +114,4 @@ def _asked(lineage: Lineage, product: Product, settings: Settings, features: Man
     if release is None:
         return None
     requests = pl.DataFrame([request for request, bundle in rows.values() if bundle == most], infer_schema_length=None)
-    return Asked(features, requests, release)
+    return Questions(features, requests, release)

@@ -25,6 +25,8 @@ HISTOGRAMS = "histograms.json"
 SCORE = "score"
 PERIODS: Mapping[Every, int] = {"hour": 24 * 7, "day": 7, "week": 52, "month": 12}
 """Partitions from one to the next of the same season: the same hour of the week, weekday, week or month of the year."""
+LEAST_ROWS = 40
+"""The fewest rows of a partition for which false alarms were counted (`python -m benchmarks alarms`)."""
 
 
 def of_data(summaries: Summaries, features: Manifest, *, release: Manifest | None = None) -> list[Verdict]:
@@ -62,8 +64,10 @@ def of_others(
 ) -> Verdict:
     """The verdict on other rows about a partition's time, such as requests that a release answered, beside the partition and
     those before it, alone; where `monitoring.reference` is `training`, those that were `trained` on. Columns that they lack, and
-    how many they are, are left out."""
+    how many they are, are left out; of fewer than LEAST_ROWS nothing is said."""
     product = summaries.product
+    if rows < LEAST_ROWS:
+        return Verdict(features.partition, "uncalibrated", f"{rows} requests, {LEAST_ROWS} are needed")
     columns = set(product.contract.Features.to_schema().columns) - {*product.features.key, product.features.time}
     series = [*summaries.before(features), (features, summaries.summary(features))]
     past = [_observed(product, manifest, summary, columns & histograms.keys()) for manifest, summary in series]
