@@ -224,3 +224,9 @@ def test_a_summary_comes_back_from_its_bytes() -> None:
 
 def test_product_yaml_holds_back_by_the_claims_that_there_are() -> None:
     assert PlausibilitySpec(hold=tuple(CLAIMS)).hold == tuple(CLAIMS)
+
+
+@pytest.mark.parametrize(("now", "is_leak"), [(0.13, False), (0.17, True), (-0.17, True)])
+def test_a_surely_better_separation_is_a_leak_only_where_it_is_clearly_beyond_all_before(now: float, is_leak: bool) -> None:
+    before = [{"gate": Separation(0.1 + 0.001 * (-1) ** n, 0.001, 0.0, 0.001)} for n in range(8)]
+    assert [look.column for look in leaks(before, {"gate": Separation(now, 0.001, 0.0, 0.001)}, least=6)] == ["gate"] * is_leak
