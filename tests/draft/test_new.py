@@ -83,7 +83,7 @@ def test_a_table_without_a_time_becomes_a_served_prediction(tmp_path: Path) -> N
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("name", [table.name for table in tables(0)])
-def test_a_generated_table_becomes_a_served_prediction(name: str, tmp_path: Path) -> None:
+def test_a_generated_table_goes_down_the_path_and_is_served_where_its_gates_decide(name: str, tmp_path: Path) -> None:
     (table,) = [table for table in tables(11) if table.name == name]
     replayed(tmp_path, name, str(table.file(tmp_path / "source")), "--label", table.label, *table.options)
     product = load(tmp_path / "products" / name)

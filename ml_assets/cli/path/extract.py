@@ -55,14 +55,14 @@ def _range(product: Product, first: str, last: str | None) -> list[str]:
 
 def _extract(source: "TableSource", keys: list[str], *, again: bool, is_range: bool) -> int:
     """Ask one source and say what it delivered; how often it was asked."""
-    asked: list[tuple[str, str | None]] = [(key, None) for key in keys]
+    requests: list[tuple[str, str | None]] = [(key, None) for key in keys]
     if is_range and not again:
         done_before = source.known
-        asked = [(key, None) for key in keys if key not in done_before]
+        requests = [(key, None) for key in keys if key not in done_before]
     elif not keys:
-        asked = [("", None)] if again else [(due.partition, due.state) for due in source.due(utc_now())]
-    for key, state in asked:
+        requests = [("", None)] if again else [(due.partition, due.state) for due in source.due(utc_now())]
+    for key, state in requests:
         done = source.extract(key, state=state, again=again)
         name, record = " ".join(filter(None, [source.table, done.record.partition])), done.record
         click.echo(f"{name}: {record.rows:,} rows, {record.content[:12]}{'' if done.is_new else ', as before'}")
-    return len(asked)
+    return len(requests)

@@ -58,10 +58,8 @@ def command(
             f"--stale is of the newest partition, --partition of one and --from of a range; "
             f"`ml-assets run {product} --partition KEY` runs one"
         )
-    if last and not first:
-        raise click.UsageError("--to is the end of a range; give its beginning with --from")
-    if pages and not first:
-        raise click.UsageError("--pages is of a range; give its beginning with --from")
+    if (last or pages) and not first:
+        raise click.UsageError("--to and --pages are of a range; give its beginning with --from")
     from ml_assets.services.judging.gate_standards import require_standards
 
     space = workspace()
@@ -102,7 +100,11 @@ def _run_range(
                 click.echo(json.dumps(outcome))
             tidy()
         if left_out and (serving := _serving_untracked(space, product)) in {*planned.to_run, *planned.current}:
-            _run(space, product, serving, quiet=as_json, title=f"{product.name} {serving}, which serves, again with its pages:")
+            title = f"{product.name} {serving}, which serves, again with its pages:"
+            outcome = _run(space, product, serving, quiet=as_json, title=title)
+            failed += [] if outcome["success"] else [serving]
+            if as_json:
+                click.echo(json.dumps(outcome))
     if left_out and set(planned.to_run) - {planned.last}:
         makes = f"`ml-assets run {product.name} --from {first} --to {planned.last}` makes them"
         click.echo(f"{' and '.join(left_out)} of overtaken partitions are left out; {makes}", err=as_json)
