@@ -127,13 +127,14 @@ def test_requests_unlike_the_partitions_are_named_however_many_they_are(space: W
     assert (few.state, few.why) == ("uncalibrated", "39 requests, 40 are needed")
 
 
-def test_the_summaries_may_be_thrown_away(space: Workspace, shop: Product) -> None:
+def test_the_summaries_may_be_thrown_away_or_damaged(space: Workspace, shop: Product) -> None:
     before = data(space, shop).values
     files = list((space.settings.cache / "summaries").iterdir())
     assert len(files) == len(DAYS)
-    for file in files:
-        file.unlink()
-    assert data(space, shop).values == before
+    for damage in (Path.unlink, lambda file: file.write_bytes(b'{"about": '), lambda file: file.write_bytes(b"{}")):
+        for file in files:
+            damage(file)
+        assert data(space, shop).values == before
 
 
 def test_an_accepted_day_is_compared_with_and_other_content_of_it_is_not_accepted(space: Workspace, shop: Product) -> None:

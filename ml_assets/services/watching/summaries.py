@@ -1,6 +1,7 @@
 """Summaries of features snapshots: taken once for each content and kept in the cache, from where they can be taken again."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,7 +66,7 @@ class Summaries:
     def summary(self, features: Manifest) -> Summary:
         """The summary of a features snapshot, of requests and features together."""
         file = self.folder / f"{features.snapshot}-{self._made_by}.json"
-        if file.is_file():
+        with suppress(FileNotFoundError, ValueError, KeyError):  # a cache can be lost, or damaged: the summary is taken again
             return Summary.from_json(file.read_bytes())
         snapshots, spec = self.lineage.snapshots, self.product.features
         rows = snapshots.frame(features.snapshot, "features.parquet")
