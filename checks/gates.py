@@ -6,6 +6,7 @@ from functools import partial
 import dagster as dg
 
 from checks.evidence import check_spec, partition_of, proven_of
+from ml_assets.core.gates.results import result_in_words
 from ml_assets.core.lineage.facts import EvaluationFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.verdict_facts import ClaimFacts
@@ -81,7 +82,7 @@ def _find(claims: Sequence[str], evaluation: Manifest) -> Sequence[Finding]:
     """The verdict, and each of these claims; one that the verdict says nothing about is undecided for the verdict's reasons."""
     verdict = EvaluationFacts.of(evaluation).verdict
     accepted = verdict.decision == "ACCEPT"
-    short = ", ".join(f"{claim.name} {claim.outcome}" for claim in verdict.claims if claim.outcome != "PASS")
+    short = ", ".join(f"{claim.name} {result_in_words(claim)}" for claim in verdict.claims if claim.outcome != "PASS")
     reasons = short or "; ".join(verdict.reasons)
     description = f"{verdict.decision}: {reasons}" if reasons else verdict.decision
     findings = [Finding(VERDICT, accepted, description), *map(_claim, verdict.claims)]
@@ -92,7 +93,7 @@ def _find(claims: Sequence[str], evaluation: Manifest) -> Sequence[Finding]:
 
 def _claim(claim: ClaimFacts) -> Finding:
     """An undecided claim is not passed: nothing counts but a PASS."""
-    details = {
-        name: getattr(claim, name) for name in ("kind", "text", "outcome", "estimate", "low", "high", "limit", "p", "units")
-    }
-    return Finding(claim.name, claim.outcome == "PASS", f"{claim.outcome}: {claim.message}", details=details)
+    details = {name: getattr(claim, name) for name in ("kind", "text", "estimate", "low", "high", "limit", "p", "units")}
+    result = result_in_words(claim)
+    description = claim.message if result in claim.message else f"{result}: {claim.message}"
+    return Finding(claim.name, claim.outcome == "PASS", description, details={**details, "result": result})

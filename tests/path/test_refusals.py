@@ -58,9 +58,9 @@ def test_a_candidate_worse_than_the_margin_is_withheld_and_the_champion_answers_
     assert {"gates_passed", "not_worse"} <= run.failed_checks & run.warnings
     assert run.descriptions["gates_passed"].startswith("REJECT: ")
     assert run.descriptions["gates_passed"].endswith("(the release is withheld)")
-    assert run.descriptions["not_worse"].startswith("UNDECIDED: -0.2")
+    assert run.descriptions["not_worse"].startswith("undecided: -0.2")
     assert "more units like these would decide" in run.descriptions["not_worse"]
-    assert run.descriptions["calibrated"].startswith("FAIL: ")
+    assert ": disproven < " in run.descriptions["calibrated"]
     assert "disproven < 0.02" in run.descriptions["calibrated"]
     informing = {"monitoring", "predictions"}
     assert run.computed == {"raw", "dataset", "quarantine", "features", "model", "evaluation"} | informing

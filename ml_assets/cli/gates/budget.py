@@ -76,7 +76,8 @@ def _row(window: Window) -> dict[str, Any]:
 def _print(product: Product, outcome: dict[str, Any]) -> None:
     click.echo(
         f"{product.name}: each test window may be looked at {outcome['looks']} times and let through {outcome['ships']}; "
-        f"{100 * outcome['alpha']:g} % over a window is {100 * outcome['level']:.3g} % a look ({outcome['nodes']} nodes)"
+        f"{100 * outcome['alpha']:g} % over a window is {100 * outcome['level']:.3g} % a look, as it can decide "
+        f"{outcome['nodes']} comparisons"
     )
     if pooled := outcome["pooled"]:
         life = "that level is shared by them" if pooled["promise"] == "pair" else "each of these verdicts has that level"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import log
 from typing import TYPE_CHECKING
 
-from ml_assets.core.gates.results import marked
+from ml_assets.core.gates.results import marked, result_in_words
 from ml_assets.core.lineage.verdict_facts import ClaimFacts, VerdictFacts
 from ml_assets.core.plots.style import INK, shorten, svg
 from ml_assets.core.plots.thumbnails import INLINE, inline_svg, table
@@ -15,7 +15,7 @@ from ml_assets.core.plots.thumbnails import INLINE, inline_svg, table
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-OUTCOMES = {"PASS": "#009E73", "FAIL": "#D55E00", "UNDECIDED": "#7A7A7A"}
+RESULTS = {"proven": "#009E73", "not disproven": "#0072B2", "disproven": "#D55E00", "undecided": "#7A7A7A"}
 MOST = 12.0
 """Standard errors beyond which a distance is drawn at the edge."""
 
@@ -25,7 +25,7 @@ class Drawn:
     """One claim, in standard errors: the distance of its estimate from its limit, and of its bounds on the bad and good side."""
 
     name: str
-    outcome: str
+    result: str
     distance: float
     bad: float
     good: float
@@ -44,7 +44,7 @@ def drawn(verdict: VerdictFacts) -> list[Drawn]:
         estimate, low, high, limit = map(log, numbers) if is_ratio else numbers
         towards = 1 / error if claim.sign == ">" else -1 / error
         sides = sorted(_edge((bound - limit) * towards) for bound in (low, high))
-        intervals.append(Drawn(claim.name, claim.outcome, _edge((estimate - limit) * towards), *sides))
+        intervals.append(Drawn(claim.name, result_in_words(claim), _edge((estimate - limit) * towards), *sides))
     return intervals
 
 
@@ -60,8 +60,8 @@ def claims_plot(verdict: VerdictFacts) -> bytes | None:
 
     def draw(axes: "Axes") -> None:
         axes.axvline(0, color=INK, linewidth=1)
-        for outcome, color in OUTCOMES.items():
-            here = [(number, row) for number, row in enumerate(rows) if row.outcome == outcome]
+        for result, color in RESULTS.items():
+            here = [(number, row) for number, row in enumerate(rows) if row.result == result]
             if here:
                 axes.errorbar(
                     [row.distance for _, row in here],
@@ -69,7 +69,7 @@ def claims_plot(verdict: VerdictFacts) -> bytes | None:
                     xerr=[[r.distance - r.bad for _, r in here], [r.good - r.distance for _, r in here]],
                     fmt="o",
                     color=color,
-                    label=outcome,
+                    label=result,
                     capsize=3,
                 )
         axes.set_yticks(range(len(rows)), [shorten(row.name) for row in rows])
@@ -96,11 +96,11 @@ def claims_thumbnail(verdict: VerdictFacts) -> str | None:
         return f"{80 + 50 * value / edge:.0f}"
 
     paths = ""
-    for outcome, color in OUTCOMES.items():
+    for result, color in RESULTS.items():
         lines = "".join(
             f"M{x(r.bad)},{step * n + 4}H{x(r.good)}M{x(r.distance)},{step * n + 2}v4"
             for n, r in enumerate(rows)
-            if r.outcome == outcome
+            if r.result == result
         )
         paths += f"<path d='{lines}' stroke='{color}'/>" if lines else ""
     names = "".join(f"<tspan x='0' dy='{step}'>{row.name[:16]}</tspan>" for row in rows)

@@ -67,7 +67,7 @@ def of_others(
     how many they are, are left out; of fewer than LEAST_ROWS nothing is said."""
     product = summaries.product
     if rows < LEAST_ROWS:
-        return Verdict(features.partition, "uncalibrated", f"{rows} requests, {LEAST_ROWS} are needed")
+        return Verdict(features.partition, "uncalibrated", f"{rows} request{'' if rows == 1 else 's'}, {LEAST_ROWS} are needed")
     columns = set(product.contract.Features.to_schema().columns) - {*product.features.key, product.features.time}
     series = [*summaries.before(features), (features, summaries.summary(features))]
     past = [_observed(product, manifest, summary, columns & histograms.keys()) for manifest, summary in series]
