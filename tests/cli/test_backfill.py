@@ -71,23 +71,23 @@ def test_a_range_of_which_nothing_is_delivered_is_named(backfilled: tuple[Home, 
 
 
 @pytest.mark.long
-def test_pages_of_overtaken_partitions_are_left_out_on_request_and_made_later(tmp_path: Path) -> None:
+def test_pages_of_overtaken_partitions_are_made_on_request_then_or_later(tmp_path: Path) -> None:
     home, whole = shop(tmp_path / "lean"), shop(tmp_path / "whole")
     for each in (home, whole):
         deliver(each, FIRST, SECOND, THIRD, FOURTH)
     span = ("--from", FIRST, "--to", FOURTH)
-    done, plain = ran(home, *span, "--pages", "last"), ran(whole, *span)
+    done, plain = ran(home, *span), ran(whole, *span, "--pages", "all")
     assert (done.exit_code, plain.exit_code) == (0, 0), done.output
     assert "report and tracking of overtaken partitions are left out" in done.output
-    assert f"`ml-assets run shop --from {FIRST} --to {FOURTH}` makes them" in done.output
+    assert f"`ml-assets run shop --from {FIRST} --to {FOURTH} --pages all` makes them" in done.output
     for stage in LEAVES:
         assert home.space.ledger.partitions("shop", stage) == [FOURTH]
         assert whole.space.ledger.partitions("shop", stage) == [SECOND, THIRD, FOURTH]
     assert decided(home) == decided(whole)
-    assert "shop: 0 to run, 4 current" in ran(home, *span, "--pages", "last").output
-    assert ran(home, *span).exit_code == 0
-    assert home.space.ledger.partitions("shop", "tracking") == [SECOND, THIRD, FOURTH]
     assert "shop: 0 to run, 4 current" in ran(home, *span).output
+    assert ran(home, *span, "--pages", "all").exit_code == 0
+    assert home.space.ledger.partitions("shop", "tracking") == [SECOND, THIRD, FOURTH]
+    assert "shop: 0 to run, 4 current" in ran(home, *span, "--pages", "all").output
 
 
 def decided(home: Home) -> dict[str, object]:

@@ -24,7 +24,7 @@ from ml_assets.spec.product import Product
 @click.option(
     "--pages",
     type=click.Choice(["all", "last"]),
-    help="With --from: whether all partitions get a report and an MLflow run, or only the last one and the one that serves.",
+    help="With --from: report and MLflow run of all partitions, or of the last one and the one that serves.  [default: last]",
 )
 @click.option("--stale", is_flag=True, help="Run the newest partition if it or what it reads is stale; say first what, and why.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON; with --from, one line a partition.")
@@ -43,8 +43,8 @@ def command(
     With --from the partitions of a range are run in this process, in order, with the outcome that single runs would have. Those
     that are current are left out, so the same command goes on where it was stopped. A partition that fails stops no later one.
 
-    With --pages last, report and MLflow run, which decide nothing, are made only for the last partition and the one whose release
-    serves. The same command without it makes the others.
+    Report and MLflow run, which decide nothing, are made only for the last partition of a range and for the one whose release
+    serves. The same command with --pages all makes the others, then or later.
 
     With --stale nothing is done where neither the path of the newest partition nor what it reads is stale, or where its test
     window is retired: then the next partition is judged by what is merged. No older evaluation is made again, so no look at an
@@ -66,7 +66,7 @@ def command(
     spec = checked_product(product, space.settings)
     require_standards(space.ledger, spec)
     if first:
-        _run_range(space, spec, first, last, left_out=LEAVES if pages == "last" else (), as_json=as_json)
+        _run_range(space, spec, first, last, left_out=() if pages == "all" else LEAVES, as_json=as_json)
         return
     key = partition_named(space, spec, partition)
     if stale and not _announce_stale(space, spec, key, quiet=as_json):
@@ -106,7 +106,7 @@ def _run_range(
             if as_json:
                 click.echo(json.dumps(outcome))
     if left_out and set(planned.to_run) - {planned.last}:
-        makes = f"`ml-assets run {product.name} --from {first} --to {planned.last}` makes them"
+        makes = f"`ml-assets run {product.name} --from {first} --to {planned.last} --pages all` makes them"
         click.echo(f"{' and '.join(left_out)} of overtaken partitions are left out; {makes}", err=as_json)
     if failed:
         click.echo(

@@ -47,6 +47,7 @@ _RC: Any = {
 def svg(draw: Draw, *, title: str, x: str, y: str, grid: str = "both") -> bytes:
     """Run `draw` on fresh axes and return the picture: equal calls give equal bytes."""
     import matplotlib
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context(_RC):
@@ -61,7 +62,8 @@ def svg(draw: Draw, *, title: str, x: str, y: str, grid: str = "both") -> bytes:
         elif axes.get_legend_handles_labels()[1]:
             axes.legend(loc="best", handlelength=1.8)
         file = BytesIO()
-        figure.savefig(file, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+        # By the canvas itself: `Figure.savefig` draws everything twice, the first time for a layout that drawing once makes too.
+        FigureCanvasSVG(figure).print_svg(file, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     return _slim(file.getvalue().decode()).encode()
 
 
