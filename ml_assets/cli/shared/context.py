@@ -5,7 +5,7 @@ import gc
 import logging
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -25,6 +25,8 @@ Listener = Callable[[Any], None]
 GC_THRESHOLDS = (20_000, 50, 1000)
 """For several runs in one process: a collection that looks at everything takes 0.4 s once the libraries are loaded, and Python's
 default starts two in each run. `several_runs` collects what a run left instead."""
+_kept: "list[tuple[ExitStack, dict[Settings, DagsterInstance]]]" = []
+"""Within `several_runs`, the Dagster instances that its runs share: opening the storage again costs 0.2 s of each run."""
 
 
 class UnknownProduct(MlAssetsError):
@@ -80,8 +82,11 @@ def nothing_delivered(space: Workspace, product: Product) -> str:
 
 @contextmanager
 def several_runs() -> Iterator[Callable[[], None]]:
-    """For runs one after another in this process, which share a staging server. What is yielded is called after each of them: it
-    collects the run's garbage, and has later collections leave what is still used, mostly libraries, aside."""
+    """For runs one after another in this process, which share a staging server and the Dagster instance.
+
+    What is yielded is called after each of them: it collects the run's garbage, and has later collections leave aside what is
+    still used, mostly libraries.
+    """
     from checks.staging_server import kept_servers
 
     before = gc.get_threshold()
@@ -93,10 +98,27 @@ def several_runs() -> Iterator[Callable[[], None]]:
         gc.freeze()
 
     try:
-        with kept_servers():
+        with kept_servers(), ExitStack() as stack:
+            _kept.append((stack, {}))
+            stack.callback(_kept.pop)
             yield tidy
     finally:
         gc.set_threshold(*before)
+
+
+@contextmanager
+def _dagster_instance(current: Settings) -> "Iterator[DagsterInstance]":
+    """The project's Dagster instance: closed at the end, or kept for the next run of `several_runs`."""
+    from resources.dagster_instance import open_instance
+
+    if not _kept:
+        with open_instance(current) as instance:
+            yield instance
+        return
+    stack, instances = _kept[-1]
+    if current not in instances:
+        instances[current] = stack.enter_context(open_instance(current))
+    yield instances[current]
 
 
 def run_job(
@@ -114,13 +136,12 @@ def run_job(
     from ml_assets.services.automation.attempts import settle
     from resources.dagster_assets import asset_key, make_known
     from resources.dagster_events import written_lightly
-    from resources.dagster_instance import open_instance
     from resources.dagster_resources import resources_of
 
     # A step that was skipped gives no check results, and what hangs on it is skipped too: nothing to warn of.
     logging.getLogger("dagster._core.execution.plan.active").setLevel(logging.ERROR)
     run_id = str(uuid.uuid4())
-    with open_instance(space.settings) as instance, written_lightly(instance):
+    with _dagster_instance(space.settings) as instance, written_lightly(instance):
         instance.add_event_listener(run_id, _shown_once(space, instance))
         if listener is not None:
             instance.add_event_listener(run_id, listener)
@@ -163,9 +184,8 @@ def _shown_once(space: Workspace, instance: "DagsterInstance") -> Listener:
 def run_outcome(space: Workspace, run: str) -> "Outcome":
     """The outcome of a run of the path that has ended."""
     from ml_assets.services.automation.outcomes import outcome_of
-    from resources.dagster_instance import open_instance
 
-    with open_instance(space.settings) as instance:
+    with _dagster_instance(space.settings) as instance:
         record = instance.get_run_by_id(run)
         assert record is not None
         return outcome_of(instance, record)

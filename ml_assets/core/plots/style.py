@@ -63,7 +63,8 @@ def svg(draw: Draw, *, title: str, x: str, y: str, grid: str = "both") -> bytes:
             axes.legend(loc="best", handlelength=1.8)
         file = BytesIO()
         # By the canvas itself: `Figure.savefig` draws everything twice, the first time for a layout that drawing once makes too.
-        FigureCanvasSVG(figure).print_svg(file, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+        canvas: Any = FigureCanvasSVG(figure)
+        canvas.print_svg(file, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     return _slim(file.getvalue().decode()).encode()
 
 
