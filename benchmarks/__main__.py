@@ -18,6 +18,7 @@ NAMES = (
     "gates",
     "drift",
     "alarms",
+    "skew",
     "policies",
     "ticks",
     "backfill",
@@ -41,12 +42,12 @@ def main(names: tuple[str, ...], months: int, runs: int, dvc: str | None, as_jso
     """Measure the path. NAMES: path (time by step, CPU against a plain script), memo (the same again), serving (latency and
     throughput against a hello world), lineage (a large ledger, against recursive SQL), plan (nothing to do,
     next to `dvc status`, and for 10,000 partitions), drift (histograms and verdict next to Evidently's preset), alarms (how
-    often an alarm of drift is false, and what it finds on flights by week; --runs counts thousands of partitions), policies (of
-    retraining, on flights by week; --runs counts replicates), ticks (of
-    each sensor, with 10,000 known partitions), backfill (a range of days in one process, against one for each), requests (of
-    each command to an object store), levels (of the gates' bound and its power, on simulated units; --runs counts thousands of
-    windows a cell), windows (what stops models of which neither is better, on the home of `make demo`; --runs
-    counts hundreds of windows); all of them but the last if none is named."""
+    often an alarm of drift is false, and what it finds on flights by week; --runs counts thousands of partitions), skew (how
+    often one of requests is, that are like the data; --runs counts as in alarms), policies (of retraining, on flights by week;
+    --runs counts replicates), ticks (of each sensor, with 10,000 known partitions), backfill (a range of days in one process,
+    against one for each), requests (of each command to an object store), levels (of the gates' bound and its power, on simulated
+    units; --runs counts thousands of windows a cell), windows (what stops models of which neither is better, on the home of
+    `make demo`; --runs counts hundreds of windows); all of them but the last if none is named."""
     results: dict[str, Any] = {"machine": machine()}
     for name in names or [name for name in NAMES if name != OF_A_HOME]:
         module: Any = importlib.import_module(f"benchmarks.{name}")

@@ -9,16 +9,15 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from benchmarks.rates import JUDGED, WORLDS, rate, rates_table
 from benchmarks.tables import table
 from ml_assets.core.drift.column_orders import orders_of
 from ml_assets.core.drift.histograms import count
-from ml_assets.core.drift.simulation import History, false_alarms
+from ml_assets.core.drift.simulated_worlds import History
+from ml_assets.core.drift.simulation import Rates, false_alarms
 from ml_assets.core.drift.verdict import Observed, Rule, follow, judged_alone
 
-WORLDS: tuple[History, ...] = ("stationary", "seasons", "heavy")
 ROWS, COLUMNS, PAST = (40, 1_000, 6_500, 100_000, 3_000_000), (5, 27), (6, 12, 24)
-JUDGED = 10
-"""Partitions that are judged of each world."""
 SEEDS, LEAST_PAST, SAMPLED = 200, 16, 6_500
 Planted = tuple[pl.DataFrame, str]
 Plant = Callable[[pl.DataFrame, np.random.Generator], Planted]
@@ -37,19 +36,7 @@ def measure(*, months: int, runs: int) -> dict[str, Any]:
 
 def text(results: Mapping[str, Any]) -> str:
     """The tables."""
-    rows = [
-        [
-            r["history"],
-            f"{r['columns']}",
-            f"{r['rows']:,}",
-            f"{r['partitions']:,}",
-            f"{r['alarms']:.2%}",
-            f"{r['limit']:.2%}",
-            f"{r['watches']:.2%}",
-        ]
-        for r in results["rates"]
-    ]
-    parts = [table(["history", "columns", "rows", "partitions", "alarms", "at most (99 %)", "watches"], rows)]
+    parts = [rates_table(["history", "columns", "rows"], results["rates"])]
     states = ", ".join(f"{len(keys)} {state}" for state, keys in results["states"].items())
     parts.append(f"flights by week, {results['weeks']} weeks: {states} (watched: {', '.join(results['states']['watch'])})")
     parts.append(
@@ -60,14 +47,11 @@ def text(results: Mapping[str, Any]) -> str:
 
 def _rate(history: History, rows: int, columns: int, partitions: int) -> dict[str, Any]:
     random = np.random.default_rng([11, rows, columns, len(history)])
-    worlds = max(2, partitions // (JUDGED * len(PAST)))
-    parts = [
-        false_alarms(history, rows=rows, columns=columns, past=past, judged=JUDGED, worlds=worlds, random=random) for past in PAST
-    ]
-    rate = float(np.mean([part.alarms for part in parts]))
-    limit = rate + float(np.sqrt(np.sum([(part.alarms_upper - part.alarms) ** 2 for part in parts]))) / len(parts)
-    about = {"history": history, "rows": rows, "columns": columns, "partitions": sum(part.partitions for part in parts)}
-    return about | {"alarms": rate, "limit": limit, "watches": float(np.mean([part.watches for part in parts]))}
+
+    def judge(past: int, worlds: int) -> Rates:
+        return false_alarms(history, rows=rows, columns=columns, past=past, judged=JUDGED, worlds=worlds, random=random)
+
+    return {"history": history, "columns": columns, "rows": rows} | rate(partitions, PAST, judge)
 
 
 def by_week() -> list[tuple[str, pl.DataFrame]]:

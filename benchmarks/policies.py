@@ -9,7 +9,7 @@ from benchmarks.alarms import features_by_week, weeks_observed
 from benchmarks.tables import table
 from ml_assets.core.drift.verdict import Rule, follow
 from ml_assets.core.outcomes.policy_backtest import Played, Policy
-from ml_assets.services.outcomes.past_models import Windows
+from ml_assets.services.outcomes.past_windows import Windows
 from ml_assets.services.outcomes.played_policies import Compared, cells, compared, header, pasts
 from ml_assets.spec.labels import LabelsSpec
 from ml_assets.spec.monitoring import ValueSpec

@@ -9,7 +9,8 @@ import pytest
 
 from ml_assets.core.gates.panel import panel
 from ml_assets.core.lineage.verdict_facts import ClaimFacts, PartFacts, VerdictFacts
-from ml_assets.core.outcomes.policy_backtest import NO_ONE, Asked, Past, Policy, PolicyRefused, at_random, play
+from ml_assets.core.outcomes.played_gates import Asked, Gates
+from ml_assets.core.outcomes.policy_backtest import NO_ONE, Past, Policy, PolicyRefused, at_random, play
 from ml_assets.core.outcomes.promise import kept, promises
 from ml_assets.core.outcomes.sequence import SequenceRefused, Sums, interval
 from ml_assets.services.outcomes.policy_files import policies_of
@@ -83,7 +84,7 @@ def test_probation_needs_outcomes_that_are_followed(tmp_path: Path) -> None:
 
 def judge(asked: Asked) -> VerdictFacts:
     """Gates that know the models of `past`: the third and later ones are better than those before."""
-    is_better = asked.candidate >= 3 > asked.champion
+    is_better = asked.champion is not None and asked.candidate >= 3 > asked.champion.model
     return VerdictFacts(decision="ACCEPT" if is_better else "INCONCLUSIVE", is_better=is_better)
 
 
@@ -94,16 +95,15 @@ def past(*, late: int = 0, test: int = 1) -> Past:
     advantage[:3, 3:] = 0.4
     return Past(
         [*"abcdef"],
-        advantage,
-        promised=advantage.diagonal(),
-        worth=advantage * 10,
+        advantage[None],
+        promised=advantage.diagonal()[None],
+        worth=advantage[None] * 10,
         seconds=np.ones(6),
         is_trained=np.ones(6, dtype=bool),
         alarms=np.array([0, 0, 0, 1, 1, 0], dtype=bool),
         days=np.full(6, 2.0),
         complete=np.maximum(np.arange(6) - late, NO_ONE),
-        judge=judge,
-        test=test,
+        gates=Gates(judge, test),
     )
 
 
@@ -112,9 +112,9 @@ def test_a_policy_serves_what_the_gates_let_through_from_the_next_partition_on()
     assert (never.trainings, never.later, never.worse) == (0, pytest.approx((0.6 * 2 + 0.4 * 3) / 5), 4.0)
     assert (always.trainings, always.promoted) == (5, 1), "the gates let one of five through"
     assert (always.later, always.worse) == (pytest.approx((0.6 * 2 + 0.4 + 0.8 * 2) / 5), 0.0)
-    refused = play(Policy("always", ("new_partition",)), replace(past(), judge=lambda _: VerdictFacts(decision="REJECT")))
+    refused = play(Policy("always", ("new_partition",)), replace(past(), gates=Gates(lambda _: VerdictFacts(decision="REJECT"))))
     assert (refused.trainings, refused.promoted, refused.later) == (5, 0, never.later)
-    held = play(Policy("always", ("new_partition",)), replace(past(), judge=lambda _: TOO_GOOD))
+    held = play(Policy("always", ("new_partition",)), replace(past(), gates=Gates(lambda _: TOO_GOOD)))
     assert held.promoted == 0, "a person is asked, and may say no"
 
 

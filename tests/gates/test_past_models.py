@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 from click.testing import CliRunner
 from msgspec.structs import replace
@@ -11,8 +10,8 @@ from msgspec.structs import replace
 from ml_assets.cli import cli
 from ml_assets.core.lineage.facts import EvaluationFacts
 from ml_assets.core.lineage.verdict_facts import VerdictFacts
-from ml_assets.core.outcomes.policy_backtest import Asked
-from ml_assets.services.outcomes.past_models import PastModels, past_models
+from ml_assets.core.outcomes.played_gates import Asked, Release
+from ml_assets.services.outcomes.past_models import past_models
 from ml_assets.services.outcomes.played_policies import NothingToPlay, completed, pasts, stored_partitions
 from ml_assets.spec.labels import LabelsSpec
 from tests.support.homes.flights_months import MONTHS
@@ -30,17 +29,17 @@ def recorded(home: Home, month: str) -> VerdictFacts:
 
 
 def test_the_gates_of_a_played_past_say_what_was_recorded(gates_home: Home) -> None:
-    """On the scores that were recorded: the champion's are of the lookups that it came with, which a played past leaves out."""
     windows = stored_partitions(gates_home.space.lineage, gates_home.product)
     assert [*windows.keys] == [*MONTHS]
-    fitted = past_models(windows, seed=0, share=1.0, tell=lambda _: None)
+    (models,) = past_models(windows, [1.0], tell=lambda _: None)
     stored = gates_home.space.snapshots.frame(gates_home.get("evaluation", MONTHS[2]).snapshot, "scores.parquet")
-    is_known = windows.served[2]["is_late"].is_not_null().to_numpy()
-    assert (fitted.scores[2, 2][is_known] == stored["candidate"].to_numpy()).all(), "the candidate is the one that was trained"
-    champion = np.zeros(is_known.size)
-    champion[is_known] = stored["champion"].to_numpy()
-    models = PastModels(windows, {(2, 2): fitted.scores[2, 2], (1, 2): champion}, fitted.seconds)
-    verdict, known = models.judge(Asked(2, 1, 1, (recorded(gates_home, MONTHS[1]),))), recorded(gates_home, MONTHS[2])
+    is_known, second = windows.served[2]["is_late"].is_not_null().to_numpy(), Release(1, 1)
+    assert (models.scores[2, 2][is_known] == stored["candidate"].to_numpy()).all(), "the candidate is the one that was trained"
+    assert (models.own[second, 2][is_known] == stored["champion"].to_numpy()).all(), "by the lookups that it came with"
+    assert (models.own[second, 2] != models.scores[1, 2]).any(), "those of the third month would give other scores"
+    first = models.judge(Asked(1, 1, None, None))
+    verdict, known = models.judge(Asked(2, 2, second, second, (first,))), recorded(gates_home, MONTHS[2])
+    assert replace(first, claims=()) == replace(recorded(gates_home, MONTHS[1]), claims=())
     assert replace(verdict, claims=()) == replace(known, claims=())
     assert [replace(claim, **WORST) for claim in verdict.claims] == [replace(claim, **WORST) for claim in known.claims]
 

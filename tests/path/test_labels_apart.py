@@ -15,6 +15,7 @@ import pytest
 from ml_assets.core.lineage.facts import OutcomesFacts, RealisedFacts
 from ml_assets.services.planning.plan import make_plan
 from ml_assets.services.watching.served_traffic import served_verdict
+from ml_assets.services.watching.verdicts import settled
 from ml_assets.serving.client.server_process import ServerProcess
 from ml_assets.serving.http.api_keys import new_key
 from ml_assets.serving.log.reader import find_requests
@@ -54,6 +55,11 @@ def test_outcomes_of_a_table_of_their_own_train_test_and_release_a_model(served:
     assert served.answering() == served.get("release", SECOND).facts["release"]
     assert served.current("model", THIRD) is None, "nothing is known of the third day"
     assert served.get("features", SECOND).facts["labelled"] == 0
+
+
+def test_partitions_that_a_promoted_release_was_trained_on_count_as_usual(served: Home) -> None:
+    assert settled(served.space.lineage, served.product, before=SECOND) == set()
+    assert settled(served.space.lineage, served.product, before=THIRD) == {FIRST}, "by the outcomes of its features"
 
 
 def test_until_outcomes_come_there_is_an_estimate_that_says_so(served: Home) -> None:

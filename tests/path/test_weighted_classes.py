@@ -73,7 +73,8 @@ def test_its_metrics_and_the_worth_of_its_decisions_are_those_of_its_stored_scor
     assert walked.answering() is not None
 
 
-def test_tune_backtest_and_outcomes_take_it(walked: Home, tmp_path: Path) -> None:
+def test_tune_backtest_and_outcomes_take_it(walked: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # where tune writes its patch
     assert "log_loss" in command(walked, "tune", "shop")
     policies = tmp_path / "policies.yaml"
     policies.write_text("policies: {never: {on: [never]}}\n")

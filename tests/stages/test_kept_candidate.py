@@ -4,12 +4,16 @@ import json
 from collections.abc import Iterator
 
 import pytest
+from msgspec.structs import replace
 
 from ml_assets.core.lineage.facts import EvaluationFacts, ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest
+from ml_assets.core.outcomes.played_gates import ask, begun
+from ml_assets.core.outcomes.policy_backtest import Policy, play
 from ml_assets.services.judging.kept_candidate import kept_candidate, kept_evaluation
 from ml_assets.services.judging.kept_words import kept_asked, kept_next
 from ml_assets.services.judging.verdict_evidence import earlier_looks
+from ml_assets.services.outcomes.played_policies import pasts, stored_partitions
 from ml_assets.services.rederived import contradictions
 from ml_assets.services.release_status import release_status
 from resources.ledger.budget import Budget
@@ -121,6 +125,22 @@ def test_the_day_again_asks_and_computes_nothing(taken: tuple[Home, dict[str, Ru
     assert not again.computed
     kinds = ("look", "verdict", "manifest", "publication", "promotion", "refusal")
     assert {kind: made.counts().get(kind) for kind in kinds} == {kind: before.get(kind) for kind in kinds}
+
+
+def test_a_played_past_asks_again_as_production_did(taken: tuple[Home, dict[str, Run]]) -> None:
+    made, _ = taken
+    windows = stored_partitions(made.space.lineage, made.product)
+    (past,) = pasts(windows, (), replicates=1, say=lambda _: None)
+    roles = begun(past.gates, windows.keys.index(SECOND))
+    for candidate in range(windows.keys.index(THIRD), len(windows.keys)):
+        ask(past.gates, roles, candidate)
+    *_, own, new, again = (answer.verdict for answer in roles.answers)
+    recorded = (made.get("evaluation", KEPT), made.get("evaluation", LAST), kept_one(made))
+    for played, known in zip((own, new, again), recorded, strict=True):
+        assert replace(played, claims=()) == replace(EvaluationFacts.of(known).verdict, claims=())
+    assert roles.serving == (windows.keys.index(KEPT), windows.keys.index(LAST))
+    promoted = play(Policy("always", ("new_partition",)), past)
+    assert promoted.promoted == roles.promoted > 0
 
 
 def test_its_verdict_is_judged_again_from_its_stored_scores(taken: tuple[Home, dict[str, Run]]) -> None:

@@ -1,25 +1,22 @@
-"""The rate of false alarms: worlds without drift, whose partitions differ by chance or by nature, judged one after the
-other."""
+"""The rate of false alarms, counted in worlds without drift whose partitions are judged one after the other: of the data, and of
+requests beside the data."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
+from scipy import stats
 
 from ml_assets.core.drift.distance import Flags, compare
-from ml_assets.core.drift.distance_test import judge
-from ml_assets.core.drift.verdict import ALARM, EFFECT, SPAN, WATCH, WINDOW
-from ml_assets.core.metrics.arrays import Floats, Ints
+from ml_assets.core.drift.distance_test import against_past, judge
+from ml_assets.core.drift.simulated_worlds import SEASONS, History, Worlds, simulated
+from ml_assets.core.drift.verdict import ALARM, EFFECT, HISTORY, SPAN, WATCH, WINDOW
+from ml_assets.core.metrics.arrays import Floats
 
-History = Literal["stationary", "seasons", "heavy"]
-SEASONS = 2
-"""Seasons of the world that has them; each partition is compared with those of its own."""
-NORMAL_99 = 2.3263
+CONFIDENCE = 0.99
 TOGETHER = 32
 """Worlds that are judged in one call: more of them are slower, as they no longer fit the processor's cache."""
-NUMBERS = (0.098,) * 10 + (0.02,)
-LEVELS = (0.5, 0.2, 0.1, 0.05, 0.05, 0.03, 0.03, 0.02, 0.01, 0.01)
 
 
 @dataclass(frozen=True)
@@ -41,86 +38,90 @@ class Rates:
 def false_alarms(
     history: History, *, rows: int, columns: int, past: int, judged: int, worlds: int, random: np.random.Generator
 ) -> Rates:
-    """Judge partitions of each world after a number of past ones, by the product's own rule."""
+    """Judge partitions of each world by the product's own rule, once there are `past` ones and as many verdicts as an alarm looks
+    back on."""
     period = SEASONS if history == "seasons" else 1
-    counts, bins, column = world(
-        history, worlds=worlds, partitions=past * period + judged, rows=rows, columns=columns, random=random
-    )
-    starts = np.concatenate([[0], np.cumsum(bins)[:-1]])
-    exceeds = np.zeros((worlds, counts.shape[1], columns), dtype=bool)
-    watched, alarmed = (np.zeros((worlds, counts.shape[1]), dtype=bool) for _ in range(2))
-    out = np.zeros((worlds, counts.shape[1]), dtype=bool)
-    for now in range(past * period, counts.shape[1]):
+    begin = past * period
+    total = begin + SPAN + judged
+    drawn = simulated(history, worlds=worlds, partitions=total, rows=[rows], columns=columns, random=random)
+    exceeds = np.zeros((worlds, total, columns), dtype=bool)
+    watched, alarmed, out = (np.zeros((worlds, total), dtype=bool) for _ in range(3))
+    for now in range(begin, total):
         left_out = out.copy()
-        left_out[:, max(0, now - SPAN) : now] |= exceeds[:, max(0, now - SPAN) : now].any(axis=-1)
+        left_out[:, now - SPAN : now] |= exceeds[:, now - SPAN : now].any(axis=-1)
         places = np.arange(now % period, now, period)
         patterns, of_world = np.unique(left_out[:, places], axis=0, return_inverse=True)
         for number, pattern in enumerate(patterns):
             group = np.flatnonzero(of_world.ravel() == number)
-            used = np.append(places[~pattern], now)
-            for some in np.array_split(group, -(-group.size // TOGETHER)):
-                at_alarm, at_watch = _exceeding(counts[np.ix_(some, used)], starts, bins)
-                watched[some, now] = at_watch.any(axis=-1)
-                for place in range(columns):
-                    exceeds[some, now, place] = at_alarm[:, column == place].any(axis=-1)
-        recent = exceeds[:, max(0, now - SPAN) : now]
+            used = np.append(places[~pattern][-HISTORY:], now)
+            exceeds[group, now], watched[group, now] = _judged(drawn.counts[0][np.ix_(group, used)], drawn)
+        recent = exceeds[:, now - SPAN : now]
         lasting = (exceeds[:, now, None] & recent).any(axis=-1)
-        alarmed[:, now] = lasting.any(axis=-1)
-        out[:, now] = alarmed[:, now]
-        out[:, max(0, now - SPAN) : now] |= lasting
-    return _rates(alarmed[:, past * period :], watched[:, past * period :])
+        alarmed[:, now] = out[:, now] = lasting.any(axis=-1)
+        out[:, now - SPAN : now] |= lasting
+    return _rates(alarmed[:, -judged:], watched[:, -judged:])
 
 
-def world(
-    history: History, *, worlds: int, partitions: int, rows: int, columns: int, random: np.random.Generator
-) -> tuple[Floats, Ints, Ints]:
-    """Rows by bin (worlds, partitions, bins), the number of bins of each test, and the column of each test. Two columns of three
-    are numbers. `seasons` alternate; `heavy` moves each column along a direction of its own, by Student's t with 3 degrees."""
-    blocks: list[Floats] = []
-    bins: list[int] = []
-    of_column: list[int] = []
-    for column in range(columns):
-        base = np.array(LEVELS if column % 3 == 2 else NUMBERS)
-        logs = np.log(base / base.sum())
-        direction = random.normal(size=(worlds, 1, base.size))
-        jitter = random.normal(size=(worlds, partitions, base.size))
-        if history == "stationary":
-            logs = np.broadcast_to(logs, jitter.shape)
-        elif history == "seasons":
-            season = (np.arange(partitions) % SEASONS)[None, :, None]
-            logs = logs + 0.5 * season * direction + 0.05 * jitter
-        else:
-            logs = logs + 0.1 * random.standard_t(3, size=(worlds, partitions, 1)) * direction + 0.05 * jitter
-        shares = np.exp(logs)
-        counts = random.multinomial(rows, shares / shares.sum(axis=-1, keepdims=True)).astype(float)
-        alone = [counts[..., place] for place in (base.size - 1, 0)]
-        blocks += [counts, *(np.stack([one, rows - one], axis=-1) for one in alone)]
-        bins += [base.size, 2, 2]
-        of_column += [column] * 3
-    return np.concatenate(blocks, axis=-1), np.array(bins), np.array(of_column)
+def false_skew(
+    history: History, *, rows: int, requests: int, columns: int, past: int, judged: int, worlds: int, random: np.random.Generator
+) -> Rates:
+    """Judge requests about each partition that are one more draw of it, beside it and those before it: `past` with itself. All of
+    these count as history, whatever they look like, as they do of a product."""
+    period = SEASONS if history == "seasons" else 1
+    begin = past * period - 1
+    total = begin + SPAN + judged
+    drawn = simulated(history, worlds=worlds, partitions=total, rows=[rows, requests], columns=columns, random=random)
+    delivered, asked = drawn.counts
+    exceeds, watched = np.zeros((worlds, total, columns), dtype=bool), np.zeros((worlds, total), dtype=bool)
+    for now in range(begin, total):
+        places = np.arange(now % period, now + 1, period)[-HISTORY:]
+        exceeds[:, now], watched[:, now] = _judged(np.concatenate([delivered[:, places], asked[:, now, None]], axis=1), drawn)
+    judgements = range(total - judged, total)
+    alarmed = np.stack([(exceeds[:, now, None] & exceeds[:, now - SPAN : now]).any(axis=(1, 2)) for now in judgements], axis=1)
+    return _rates(alarmed, watched[:, -judged:])
 
 
-def _exceeding(counts: Floats, starts: Ints, bins: Ints) -> tuple[Flags, Flags]:
+def _judged(counts: Floats, of: Worlds) -> tuple[Flags, Flags]:
+    """Of the last of these partitions (worlds, partitions, bins): the columns that exceed at the level of an alarm (worlds,
+    columns), and whether anything does at that of a watch (worlds,)."""
+    columns, watches = [], []
+    for some in np.array_split(counts, -(-len(counts) // TOGETHER)):
+        at_alarm, at_watch = _exceeding(some, of)
+        columns.append(np.maximum.reduceat(at_alarm, np.flatnonzero(np.diff(of.column, prepend=-1)), axis=-1))
+        watches.append(at_watch.any(axis=-1))
+    return np.concatenate(columns), np.concatenate(watches)
+
+
+def _exceeding(counts: Floats, of: Worlds) -> tuple[Flags, Flags]:
     """(worlds, tests): what exceeds at the levels of an alarm and of a watch in the last of these partitions."""
     past = counts.shape[1] - 1
     window = min(WINDOW, past // 2)
     uses = np.zeros((past + 1 - window, past + 1))
     for row, at in enumerate(range(window, past + 1)):
         uses[row, at - window : at] = 1
-    distance, expected, moved = compare(counts[:, window:], uses @ counts, starts)
+    distance, expected, moved = compare(counts[:, window:], uses @ counts, of.starts)
     matters = np.ones(moved.shape, dtype=bool)
     matters[:, -1] = moved[:, -1] - np.median(moved[:, :-1], axis=1) >= EFFECT
-    judged = judge(distance, expected, matters, bins)
-    return judged.exceeds(ALARM), judged.exceeds(WATCH)
+    _, p = against_past(distance, expected, of.bins, matters[:, -1])
+    unusual = np.flatnonzero(
+        (p < ALARM).any(axis=-1)
+    )  # alone they need the look at the largest z, which takes nearly all the time
+    judged = judge(distance[unusual], expected[unusual], matters[unusual], of.bins)
+    at_alarm, at_watch = (np.zeros(p.shape, dtype=bool) for _ in range(2))
+    at_alarm[unusual], at_watch[unusual] = judged.exceeds(ALARM), judged.exceeds(WATCH)
+    return at_alarm, at_watch
 
 
 def _rates(alarmed: Flags, watched: Flags) -> Rates:
-    figures = []
-    for alarms in (alarmed, watched):
-        of_world = alarms.mean(axis=1)
-        # of no event among so many partitions the limit is that of a Poisson count
-        limit = (
-            of_world.mean() + NORMAL_99 * of_world.std(ddof=1) / np.sqrt(len(of_world)) if alarms.any() else 4.605 / alarms.size
-        )
-        figures += [float(of_world.mean()), float(limit)]
+    figures: list[float] = []
+    for events in (alarmed, watched):
+        figures += [float(events.mean()), _upper(events)]
     return Rates(alarmed.size, *figures)
+
+
+def _upper(events: Flags) -> float:
+    """The upper limit of the rate of events (worlds, partitions): normal, by the spread between worlds; that of a Poisson count
+    where it is greater, as it is of few events."""
+    of_world = events.mean(axis=1)
+    normal = of_world.mean() + stats.norm.ppf(CONFIDENCE) * of_world.std(ddof=1) / np.sqrt(len(of_world))
+    return float(max(normal, stats.gamma.ppf(CONFIDENCE, events.sum() + 1) / events.size))

@@ -1,17 +1,18 @@
 """The past through a policy of retraining: which model would have served when, and what that came to. Pure arithmetic on tables.
 
 Models are fitted once, as of each partition and on several subsamples of the training rows; a policy chooses which of them are
-trained. The product's gates decide which of these serve, and outcomes count from when they were complete.
+trained. The product's gates (core.outcomes.played_gates) decide which of these serve, and outcomes count from when they were
+complete.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 
-from ml_assets.core.lineage.verdict_facts import VerdictFacts
 from ml_assets.core.metrics.arrays import Floats, Ints
+from ml_assets.core.outcomes.played_gates import Gates, Release, Roles, ask, begun
 from ml_assets.errors import MlAssetsError
 
 Word = Literal["new_partition", "drift", "loss", "schedule", "never"]
@@ -38,27 +39,14 @@ class Policy:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A candidate that the gates are asked about: it, the champion and the anchor by the number of the partition that each is
-    `as of`, and the verdicts before."""
-
-    candidate: int
-    champion: int
-    anchor: int
-    before: tuple[VerdictFacts, ...]
-
-
-Judge = Callable[[Asked], VerdictFacts]
-
-
-@dataclass(frozen=True)
 class Past:
-    """One replicate: models (M) are named by the partition (N, the same number) that they are as of.
+    """One replicate: models (M) are named by the partition (N, the same number) that they are as of, and releases of them by how
+    many partitions later they were let through (K, one where no candidate is kept).
 
-    `advantage` (M, N): how good a model is on a partition, greater is better; `promised` (M,) the same on its test window;
-    `worth` (M, N) in value; `seconds` (M,) of CPU; `is_trained` (M,): False where none can be. `alarms` (N,) of drift; `days`
-    (N,) that a partition lasts; `complete` (N,): the newest partition whose outcomes are complete when this one is in, or
-    NO_ONE. `test`: partitions of a test window. `judge` gives the verdict of the product's gates.
+    `advantage` (K, M, N): how good a release is on a partition, greater is better; `promised` (K, M) the same on the windows that
+    let it through; `worth` (K, M, N) in value; `seconds` (M,) of CPU; `is_trained` (M,): False where none can be. `alarms` (N,)
+    of drift; `days` (N,) that a partition lasts; `complete` (N,): the newest partition whose outcomes are complete when this one
+    is in, or NO_ONE.
     """
 
     keys: Sequence[str]
@@ -70,8 +58,7 @@ class Past:
     alarms: Flags
     days: Floats
     complete: Ints
-    judge: Judge
-    test: int = 1
+    gates: Gates
 
     @property
     def begin(self) -> int:
@@ -111,51 +98,52 @@ class _State:
     """What a policy remembers on its way: models by the partition that they are as of. `begun` and `last`: the partitions that
     were in when the first model and the last one were trained. `answered`: up to which partition alarms were."""
 
-    serving: int
-    anchor: int
+    roles: Roles
     newest: int
     begun: int
     last: int
     answered: dict[Word, int]
-    verdicts: tuple[VerdictFacts, ...] = ()
-    promoted: int = 0
 
 
 def play(policy: Policy, past: Past, *, at: Sequence[int] | None = None) -> Played:
     """Go through the partitions in order. The first model serves first, whatever the policy. `at`: trainings after these
     partitions, whatever else the policy says."""
-    begin = past.begin
+    begin, test = past.begin, past.gates.test
     first = int(past.complete[begin - 1])
-    state = _State(first, first, first, begin - 1, begin - 1, {"drift": first - past.test, "loss": first - past.test})
-    served: dict[int, int] = {}
+    roles = begun(past.gates, first)
+    state = _State(roles, first, begin - 1, begin - 1, {"drift": first - test, "loss": first - test})
+    served: dict[int, Release] = {}
     dropped: dict[int, bool] = {}
     trained: list[int] = []
     for now in range(begin, len(past.keys)):
-        served[now] = state.serving
+        served[now] = roles.serving
         dropped |= _dropped(past, served, range(max(begin, int(past.complete[now - 1]) + 1), int(past.complete[now]) + 1), policy)
         candidate = int(past.complete[now])
         if candidate <= state.newest or not past.is_trained[candidate] or now - state.last <= policy.cool_down:
             continue
         sounded: dict[Word, Sequence[int]] = {"drift": [*np.flatnonzero(past.alarms)], "loss": _losses(policy, dropped)}
-        is_due = now in at if at is not None else _asks(policy, state, now, candidate - past.test, sounded)
+        is_due = now in at if at is not None else _asks(policy, state, now, candidate - test, sounded)
         if is_due:
             trained.append(candidate)
-            state.answered |= {"drift": candidate - past.test, "loss": candidate - past.test}
+            state.answered |= {"drift": candidate - test, "loss": candidate - test}
             state.newest, state.last = candidate, now
-            _judge(past, state, candidate)
-    models, places = [*served.values()], [*served]
-    newest = past.complete[np.array(places, dtype=int) - 1]
-    is_worse = past.advantage[models, places] < past.advantage[newest, places]
+            ask(past.gates, roles, candidate)
+    places = np.array([*served], dtype=int)
+    models, delays = (
+        np.array(part, dtype=int) for part in zip(*((r.model, r.at - r.model) for r in served.values()), strict=True)
+    )
+    advantage = past.advantage[delays, models, places]
+    is_worse = advantage < past.advantage[0, past.complete[places - 1], places]
     alarms = {*np.flatnonzero(past.alarms[begin:]) + begin, *_losses(policy, dropped)}
     return Played(
         policy.name,
         len(trained),
-        state.promoted,
+        roles.promoted,
         float(past.seconds[trained].sum()),
         len(alarms),
-        _mean(past.advantage[models, places]),
+        _mean(advantage),
         float(past.days[places][is_worse].sum()),
-        float(np.nansum(past.worth[models, places])),
+        float(np.nansum(past.worth[delays, models, places])),
         len(places),
         tuple(past.keys[n] for n in trained),
     )
@@ -167,19 +155,13 @@ def at_random(name: str, like: Played, past: Past, random: np.random.Generator) 
     return replace(play(Policy(name, ("never",)), past, at=drawn), alarms=0)
 
 
-def _judge(past: Past, state: _State, candidate: int) -> None:
-    """Ask the gates. What they hold for a person, who may say no, does not serve."""
-    verdict = past.judge(Asked(candidate, state.serving, state.anchor, state.verdicts))
-    state.verdicts = (*state.verdicts, verdict)
-    if verdict.decision == "ACCEPT" and not verdict.too_good:
-        state.serving, state.promoted = candidate, state.promoted + 1
-        state.anchor = candidate if verdict.is_better else state.anchor
-
-
-def _dropped(past: Past, served: Mapping[int, int], places: Sequence[int], policy: Policy) -> dict[int, bool]:
+def _dropped(past: Past, served: Mapping[int, Release], places: Sequence[int], policy: Policy) -> dict[int, bool]:
     """Of the partitions whose outcomes came, whether the metric of the model that served dropped by more than the policy allows;
     without those where it is not defined."""
-    drops = {then: float(past.promised[served[then]] - past.advantage[served[then], then]) for then in places}
+    drops = {}
+    for then in places:
+        model, at = served[then]
+        drops[then] = float(past.promised[at - model, model] - past.advantage[at - model, model, then])
     return {then: drop > policy.max_drop for then, drop in drops.items() if np.isfinite(drop)}
 
 

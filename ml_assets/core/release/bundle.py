@@ -54,10 +54,8 @@ def files(product: Product, parts: Parts, *, name: str) -> dict[str, bytes]:
         "product": product.name,
         "task": product.task,
         "release": name,
-        "features": feature_kinds(parts.features.select(model_columns(product))),
-        "key": list(product.features.key),
+        **computation(product, parts.features),
         "time": product.features.time,
-        "requests_relation": f"{product.name}_requests",
         "threshold": product.decision.threshold if product.decision else None,
         **({"classes": list(product.features.class_names)} if product.features.classes else {}),
     }
@@ -78,6 +76,15 @@ def files(product: Product, parts: Parts, *, name: str) -> dict[str, bytes]:
     if rules := [*field_rules(request_fields(product.contract.Request)), *row_rules(product.contract.Request)]:
         members["rules.json"] = _json([rule.entry for rule in rules])
     return members | {f"lookups/{lookup}.parquet": content for lookup, content in parts.lookups.items()}
+
+
+def computation(product: Product, features: pl.DataFrame) -> dict[str, Any]:
+    """How features are computed from requests by the bundle's SQL: their kinds, the key, and the relation of the requests."""
+    return {
+        "features": feature_kinds(features.select(model_columns(product))),
+        "key": list(product.features.key),
+        "requests_relation": f"{product.name}_requests",
+    }
 
 
 def _profiled(product: Product, scores: np.ndarray) -> pl.Series:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import duckdb
     import numpy as np
 
-LOOKUPS = "lookups/"
+FEATURES_SQL, LOOKUPS = "features.sql", "lookups/"
 
 
 class NotComputable(MlAssetsError):
@@ -42,21 +42,33 @@ def scores_of_classes(release: Handle, requests: pl.DataFrame, classes: Sequence
 def own_features(release: Handle, requests: pl.DataFrame, *, is_cast: bool = True) -> pl.DataFrame:
     """Key and features of the requests, in their order, as the release's bundle computes them: as the model is given them, or
     (`is_cast` False) with the types of its SQL. Raises NotComputable."""
+    name = ReleaseFacts.of(release.manifest).release
+    about, fields = release.json("bundle.json"), release.json("request.json")
+    return features_by(release, requests, about=about, fields=fields, named=f"release {name}", is_cast=is_cast)
+
+
+def features_by(
+    shipped: Handle,
+    requests: pl.DataFrame,
+    *,
+    about: Mapping[str, Any],
+    fields: Sequence[Mapping[str, Any]],
+    named: str,
+    is_cast: bool = True,
+) -> pl.DataFrame:
+    """The same by the SQL and the lookups of a snapshot, a release's or those features that a release would ship: `about` and
+    `fields` are what a bundle says of itself and of requests, and `named` is how an error calls it. Raises NotComputable."""
     import duckdb
 
-    about, fields = release.json("bundle.json"), release.json("request.json")
-    name = ReleaseFacts.of(release.manifest).release
     if absent := [field["name"] for field in fields if field["name"] not in requests.columns]:
-        raise NotComputable(f"release {name} takes requests with {', '.join(absent)}, which today's requests do not have")
-    connection = connect({_lookup(member): release.read(member) for member in release.members if member.startswith(LOOKUPS)})
+        raise NotComputable(f"{named} takes requests with {', '.join(absent)}, which today's requests do not have")
+    connection = connect({_lookup(member): shipped.read(member) for member in shipped.members if member.startswith(LOOKUPS)})
     try:
         return _computed(
-            connection, requests, sql=release.read("features.sql").decode(), about=about, fields=fields, is_cast=is_cast
+            connection, requests, sql=shipped.read(FEATURES_SQL).decode(), about=about, fields=fields, is_cast=is_cast
         )
     except (duckdb.Error, FeatureSqlRefused) as error:
-        raise NotComputable(
-            f"release {name}: its features.sql fails on today's requests: {str(error).splitlines()[0]}"
-        ) from error
+        raise NotComputable(f"{named}: its features.sql fails on today's requests: {str(error).splitlines()[0]}") from error
     finally:
         connection.close()
 

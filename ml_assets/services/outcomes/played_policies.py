@@ -11,9 +11,11 @@ from ml_assets.core.lineage.partitions import partitions_of
 from ml_assets.core.lineage.reads import labelled_stage
 from ml_assets.core.model.split import rows_of
 from ml_assets.core.outcomes.maturity import is_matured
+from ml_assets.core.outcomes.played_gates import Gates, Release
 from ml_assets.core.outcomes.policy_backtest import NO_ONE, Past, Played, Policy, at_random, play
 from ml_assets.errors import MlAssetsError
-from ml_assets.services.outcomes.past_models import PastModels, Windows, past_models
+from ml_assets.services.outcomes.past_models import PastModels, past_models
+from ml_assets.services.outcomes.past_windows import Windows
 from ml_assets.spec.product import Product
 from resources.ledger import recalls
 from resources.lineage import Lineage
@@ -56,7 +58,8 @@ def stored_partitions(lineage: Lineage, product: Product) -> Windows:
     current = (lineage.ledger.current(product.name, stage, key) for key in sorted(lineage.ledger.partitions(product.name, stage)))
     stored = [manifest for manifest in current if manifest is not None and manifest.id not in bad]
     rows = [rows_of(lineage.handle(manifest), product) for manifest in stored]
-    return Windows(product, [manifest.partition for manifest in stored], rows)
+    features = [lineage.handle(manifest) for manifest in lineage.features_behind(stored)]
+    return Windows(product, [manifest.partition for manifest in stored], rows, features)
 
 
 def pasts(windows: Windows, alarmed: Collection[str], *, replicates: int, say: Say) -> list[Past]:
@@ -72,13 +75,8 @@ def pasts(windows: Windows, alarmed: Collection[str], *, replicates: int, say: S
             f"{product.window.test} more (window.test), whose outcomes are complete{late}; `ml-assets run {product.name}` stores "
             f"what is delivered"
         )
-    made = []
-    for seed in range(replicates):
-
-        def tell(words: str, number: int = seed + 1) -> None:
-            say(f"replicate {number}: {words}")
-
-        made.append(_past(past_models(windows, seed=seed, share=SUBSAMPLE if seed else 1.0, tell=tell), complete, alarmed))
+    shares = [SUBSAMPLE if number else 1.0 for number in range(replicates)]
+    made = [_past(models, complete, alarmed) for models in past_models(windows, shares, tell=say)]
     if short := [past for past in made if past.begin + LEAST > len(keys)]:
         raise NothingToPlay(f"{product.name}: no model could be trained as of {short[0].keys[windows.first]} or soon after it")
     return made
@@ -98,22 +96,28 @@ def completed(product: Product, keys: Sequence[str]) -> "Ints":
 
 def _past(models: PastModels, complete: "Ints", alarmed: Collection[str]) -> Past:
     windows = models.windows
-    product, keys, count = windows.product, windows.keys, len(windows.keys)
-    advantage, worth = np.full((count, count), np.nan), np.full((count, count), np.nan)
-    for now, then in models.scores:
-        advantage[now, then], worth[now, then] = models.measured(now, [then])
+    product, keys, budget = windows.product, windows.keys, windows.product.gates.budget
+    shape = (windows.pooled, len(keys), len(keys))
+    advantage, worth, promised = np.full(shape, np.nan), np.full(shape, np.nan), np.full(shape[:2], np.nan)
+    for delay, model in np.ndindex(shape[:2]):
+        release = Release(model, model + delay)
+        if model not in models.seconds or release.at >= len(keys):
+            continue
+        promised[delay, model] = models.promised(release)
+        for then in range(windows.tested(model).start if delay == 0 else release.at + 1, len(keys)):
+            advantage[delay, model, then], worth[delay, model, then] = models.measured(release, then)
+    test = 0 if product.partitions.is_static else product.window.test
     return Past(
         keys=keys,
         advantage=advantage,
-        promised=np.array([models.promised(now) for now in range(count)]),
+        promised=promised,
         worth=worth,
-        seconds=np.array([models.seconds.get(now, 0.0) for now in range(count)]),
-        is_trained=np.array([now in models.seconds for now in range(count)]),
+        seconds=np.array([models.seconds.get(now, 0.0) for now in range(len(keys))]),
+        is_trained=np.array([now in models.seconds for now in range(len(keys))]),
         alarms=np.array([key in alarmed for key in keys]),
         days=np.array([_days(product, key) for key in keys]),
         complete=complete,
-        judge=models.judge,
-        test=0 if product.partitions.is_static else product.window.test,
+        gates=Gates(models.judge, test, windows.pooled, budget.looks, budget.ships),
     )
 
 

@@ -64,7 +64,8 @@ class Arena:
         name = question.base.name
         windows = retired_windows(self.source, question.base)
         if not windows:
-            reason = "no past window is retired, so there is none to compare the models on; after the merge, promotion decides"
+            reason = "no past window whose outcomes are known is retired, so there is none to compare the models on; "
+            reason += "after the merge, promotion decides"
             if not self.source.partitions(name, "raw"):
                 reason = "the home has no data to compare the models on; name one that has: ML_ASSETS_UPSTREAM=FOLDER"
             return not_compared(name, "INCONCLUSIVE", reason)

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from functools import cache
 
+from ml_assets.core.lineage.facts import FeaturesFacts
 from ml_assets.core.lineage.partitions import partitions_of
-from ml_assets.core.lineage.reads import is_beyond_folds
+from ml_assets.core.lineage.reads import is_beyond_folds, labelled_stage
 from ml_assets.core.lineage.stages import test_keys, train_keys
 from ml_assets.services.folds import fold_of
 from ml_assets.spec.product import Product
@@ -21,9 +22,16 @@ def _has_own_rows(ledger: Ledger, product: Product, partition: str) -> bool:
     return fold is not None and fold.units > 0 and fold.reopened is None
 
 
+def _has_outcomes(ledger: Ledger, product: Product, partition: str) -> bool:
+    """Whether the label of a row is known, as far as the ledger tells; features that it has not made may have labels."""
+    stage = labelled_stage(product)
+    current = ledger.current(product.name, stage, partition)
+    return stage == "features" if current is None else FeaturesFacts.of(current).labelled > 0
+
+
 def retired_windows(ledger: Ledger, product: Product, *, most: int = 0) -> list[str]:
     """The last partitions of the newest `most` windows (by default `ci.windows`) that may be scored, oldest first; windows share
-    no partition.
+    no partition, and of each an outcome is known.
 
     A window is retired when its budget is used up, or when a release as of a later partition serves, which no candidate of the
     window could replace. A partition may be scored when every window that holds it is retired, those to come included.
@@ -45,7 +53,7 @@ def retired_windows(ledger: Ledger, product: Product, *, most: int = 0) -> list[
         is_whole = set(tested) <= set(delivered) and len(tested) == product.window.test
         if is_whole and not taken & set(tested) and len(trained) >= product.window.minimum:
             holding = {calendar.shift(key, after) for key in tested for after in range(product.window.test)}
-            if all(map(is_retired, holding)):
+            if all(map(is_retired, holding)) and any(_has_outcomes(ledger, product, key) for key in tested):
                 windows.append(key)
                 taken |= set(tested)
         if len(windows) == (most or product.ci.windows):

@@ -9,7 +9,7 @@ import polars as pl
 from ml_assets.builders import model
 from ml_assets.builders.evaluation import tested_rows
 from ml_assets.core.lineage.handles import Handle
-from ml_assets.core.lineage.reads import partitions_before
+from ml_assets.core.lineage.reads import labelled_stage, partitions_before
 from ml_assets.core.lineage.stages import test_keys, train_keys
 from ml_assets.core.model.scoring import load_model, score_frame
 from ml_assets.core.model.training import TrainingRefused
@@ -63,9 +63,9 @@ class Windows:
         apart = min(product.ci.windows, len(retired) // 2)
         if not apart:
             raise TooFewWindows(
-                f"{product.name}: a search needs two retired windows, one to search on and one to see what came of it, and there "
-                f"are {len(retired)}; a window retires when its looks are used up or a later release serves: "
-                f"`ml-assets gates budget {product.name}`"
+                f"{product.name}: a search needs two retired windows whose outcomes are known, one to search on and one to see "
+                f"what came of it, and there are {len(retired)}; a window retires when its looks are used up or a later release "
+                f"serves: `ml-assets gates budget {product.name}`"
             )
         windows = [_window(lineage, product, key) for key in retired]
         return cls(windows[:-apart][-product.tune.windows :], windows[-apart:])
@@ -73,9 +73,10 @@ class Windows:
 
 def _window(lineage: Lineage, product: Product, key: str) -> Window:
     refuse_stale(lineage, product, "model", key)
-    known = set(lineage.ledger.partitions(product.name, "features"))
+    stage = labelled_stage(product)
+    known = set(lineage.ledger.partitions(product.name, stage))
     trained, tested = (
-        [lineage.handle(lineage.current(product, "features", partition)) for partition in keys if partition in known]
+        [lineage.handle(lineage.current(product, stage, partition)) for partition in keys if partition in known]
         for keys in (train_keys(product, key), test_keys(product, key))
     )
     return Window(key, tuple(trained), tested_rows(tested, trained[-partitions_before(product) :], product))

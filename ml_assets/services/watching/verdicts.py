@@ -37,7 +37,7 @@ def of_data(summaries: Summaries, features: Manifest, *, release: Manifest | Non
     trained = frozenset(ReleaseFacts.of(release).train) if release else frozenset[str]()
     known = set(product.contract.Features.to_schema().columns) - {*product.features.key, product.features.time}
     observed = [_observed(product, manifest, summary, known | {product.features.label}) for manifest, summary in series]
-    return follow(observed, _rule(product, trained), _settled(summaries.lineage, product, before=features.partition))
+    return follow(observed, _rule(product, trained), settled(summaries.lineage, product, before=features.partition))
 
 
 def of_scores(lineage: Lineage, product: Product, monitoring: Manifest) -> list[Verdict]:
@@ -51,7 +51,7 @@ def of_scores(lineage: Lineage, product: Product, monitoring: Manifest) -> list[
             number = ordinal(partitions_of(product), manifest.partition)
             observed.append(Observed(manifest.partition, number, histogram.rows, {SCORE: histogram}, manifest.snapshot))
     rule = _rule(product, frozenset())
-    return follow(observed, rule, _settled(lineage, product, before=monitoring.partition))
+    return follow(observed, rule, settled(lineage, product, before=monitoring.partition))
 
 
 def of_others(
@@ -86,8 +86,8 @@ def compared_with(lineage: Lineage, product: Product, monitoring: Manifest) -> s
     """The digest of what else both verdicts depend on: the partitions before it, and which of them count as usual."""
     features = [manifest.snapshot for manifest in features_before(lineage, product, monitoring.partition)]
     monitored = [manifest.snapshot for manifest in _monitored_before(lineage, product, monitoring)]
-    settled = sorted(key for key in _settled(lineage, product, before=monitoring.partition) if key < monitoring.partition)
-    return digest_json([features, monitored, settled])
+    usual = sorted(key for key in settled(lineage, product, before=monitoring.partition) if key < monitoring.partition)
+    return digest_json([features, monitored, usual])
 
 
 def _observed(product: Product, manifest: Manifest, summary: Summary, known: set[str]) -> Observed:
@@ -113,15 +113,23 @@ def _monitored_before(lineage: Lineage, product: Product, monitoring: Manifest) 
             yield earlier
 
 
-def _settled(lineage: Lineage, product: Product, *, before: str) -> set[str]:
+def settled(lineage: Lineage, product: Product, *, before: str) -> set[str]:
     """Partitions that count as usual whatever they looked like: accepted by a person, or trained on by a release that was
     promoted as of an earlier partition."""
     keys = set(accepted(lineage.ledger, product.name))
     for move in lineage.ledger.moves(product.name, "production"):
         is_earlier = move.kind == "promotion" and move.body.as_of < before
         release = lineage.ledger.manifest(move.body.manifest) if is_earlier else None
-        for read in lineage.made_from(release)["model"].recipe.inputs if release else ():
-            current = lineage.ledger.current(product.name, "features", read.partition)
-            if read.asset == f"{product.name}/features" and current and current.data_version == read.data_version:
-                keys.add(read.partition)
+        for key, data_version in _trained_on(lineage, lineage.made_from(release)["model"]) if release else ():
+            current = lineage.ledger.current(product.name, "features", key)
+            if current and current.data_version == data_version:
+                keys.add(key)
     return keys
+
+
+def _trained_on(lineage: Lineage, model: Manifest) -> Iterator[tuple[str, str]]:
+    """Partition and data version of the features that a model was trained on, also where its labels came in another table."""
+    for read in model.recipe.inputs:
+        outcomes = lineage.ledger.manifest(read.manifest) if read.asset.endswith("/outcomes") and read.manifest else None
+        features = lineage.made_from(outcomes)["features"] if outcomes else read
+        yield read.partition, features.data_version

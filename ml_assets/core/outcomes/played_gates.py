@@ -1,0 +1,131 @@
+"""The product's gates in a past that is played: what they are asked when a candidate is trained, and who serves after it. Pure.
+
+As in production, a candidate is asked on its own window, and one that was left undecided again with a later one, on the windows
+from its own to that one pooled. Where windows are pooled, the partitions have a budget of looks and of promotions.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from ml_assets.core.lineage.verdict_facts import VerdictFacts
+
+
+class Release(NamedTuple):
+    """A model that serves, by the number of the partition that it is as of, and of the one whose window let it through: a later
+    one for a candidate that was kept. The release ships the SQL and the lookups of the latter."""
+
+    model: int
+    at: int
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A candidate that the gates are asked about when the partition `at` is in: it, the champion and the anchor, of which the
+    first model has none, and the verdicts on windows that ended before its own began."""
+
+    candidate: int
+    at: int
+    champion: Release | None
+    anchor: Release | None
+    before: tuple[VerdictFacts, ...] = ()
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether it was asked before, and kept."""
+        return self.at != self.candidate
+
+
+Judge = Callable[[Asked], VerdictFacts]
+
+
+@dataclass(frozen=True)
+class Gates:
+    """`judge` gives the verdict. `test`: partitions of a test window; `windows`: over how many a candidate is asked in all, one
+    where none is kept; `looks` and `ships`: the budget of a partition where windows are pooled."""
+
+    judge: Judge
+    test: int = 1
+    windows: int = 1
+    looks: int = 2
+    ships: int = 1
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A verdict; the partitions that were `tested`, and those that `paid` for the look."""
+
+    asked: Asked
+    tested: range
+    paid: tuple[int, ...]
+    verdict: VerdictFacts
+
+
+@dataclass
+class Roles:
+    """Who serves and who is the anchor, after these answers, oldest first. `promoted`: how many were let through."""
+
+    serving: Release
+    anchor: Release
+    answers: list[Answer] = field(default_factory=list)
+    promoted: int = 0
+
+
+def begun(gates: Gates, first: int) -> Roles:
+    """The roles when the first model serves, which it does whatever the gates say of it."""
+    tested = range(first + 1 - gates.test, first + 1)
+    asked = Asked(first, first, None, None)
+    release = Release(first, first)
+    return Roles(release, release, [Answer(asked, tested, (*tested,), gates.judge(asked))])
+
+
+def ask(gates: Gates, roles: Roles, candidate: int) -> None:
+    """Ask about a new candidate, and where it was not let through about the one that is kept. A window without a look left is
+    asked nothing."""
+    verdict = _answered(gates, roles, candidate, candidate)
+    if verdict is None or verdict.decision == "ACCEPT":
+        return
+    kept = next(_kept(gates, roles, candidate), None)
+    if kept is not None:
+        _answered(gates, roles, kept, candidate)
+
+
+def _answered(gates: Gates, roles: Roles, model: int, at: int) -> VerdictFacts | None:
+    """The verdict, after which the candidate serves if it was accepted; not one that is held for a person, who may say no. None
+    where the windows may not be asked."""
+    tested = range(model + 1 - gates.test, at + 1)
+    known = {place for answer in roles.answers if answer.asked.candidate == model for place in answer.tested}
+    paid = tuple(place for place in tested if place not in known)
+    if gates.windows > 1 and _is_retired(gates, roles, tested, paid):
+        return None
+    own = (answer for answer in roles.answers if not answer.asked.is_kept)
+    before = tuple(answer.verdict for answer in own if answer.tested.stop <= tested.start)
+    asked = Asked(model, at, roles.serving, roles.anchor, before)
+    verdict = gates.judge(asked)
+    roles.answers.append(Answer(asked, tested, paid, verdict))
+    if verdict.decision == "ACCEPT" and not verdict.too_good:
+        roles.serving, roles.promoted = Release(model, at), roles.promoted + 1
+        roles.anchor = roles.serving if verdict.is_better else roles.anchor
+    return verdict
+
+
+def _is_retired(gates: Gates, roles: Roles, tested: range, paid: tuple[int, ...]) -> bool:
+    """Whether the most charged partition has no look or no promotion left."""
+    looks = max(sum(place in answer.paid for answer in roles.answers) for place in paid)
+    accepted = [answer for answer in roles.answers if answer.verdict.decision == "ACCEPT"]
+    ships = max(sum(place in answer.tested for answer in accepted) for place in tested)
+    return looks >= gates.looks or ships >= gates.ships
+
+
+def _kept(gates: Gates, roles: Roles, at: int) -> Iterator[int]:
+    """The candidates that are undecided beside what serves now and that have windows left, the one to be asked first."""
+    answers: dict[int, list[Answer]] = {}
+    for place in range(at - 1, at - gates.windows, -1):
+        asked_there = [answer for answer in reversed(roles.answers) if answer.asked.at == place]
+        for answer in sorted(asked_there, key=lambda answer: not answer.asked.is_kept):
+            answers.setdefault(answer.asked.candidate, []).append(answer)
+    for candidate, newest_first in answers.items():
+        newest, own = newest_first[0], newest_first[-1]
+        is_undecided = not own.asked.is_kept and newest.verdict.decision == "INCONCLUSIVE"
+        if is_undecided and (own.asked.champion, own.asked.anchor) == (roles.serving, roles.anchor):
+            yield candidate
