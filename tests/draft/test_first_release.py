@@ -7,20 +7,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from ml_assets.core.draft.request import DraftRequest
-from ml_assets.services.new_product.drafting import WrittenProduct, new_product
-from ml_assets.services.new_product.sources import read_sources
 from ml_assets.services.new_product.summary import summary
-
-
-def written(folder: Path, frame: pl.DataFrame, **options: object) -> WrittenProduct:
-    """A product that `new` drafts and writes from a table."""
-    path = folder / "rows.csv"
-    frame.write_csv(path)
-    request = DraftRequest(name="rows", label="label", **options)  # type: ignore[arg-type]
-    source = read_sources([str(path)], query=None)
-    places = {"root": folder / "products", "home": folder / "home"}
-    return new_product(source, request, **places, taken_ports=(), time_format=None, say=lambda line: None)
+from tests.support.drafting import written
 
 
 def rows(count: int, *, days: int, strength: float, season: float = 0.0) -> pl.DataFrame:

@@ -38,7 +38,7 @@ def decided_plan(
         tried = tried_plan(plan, trials, say=say)
         if usual is None and not tried.decides:
             usual = replace(tried, release=first_release(tried, trials, loaded(tried), since=tried.windows.minimum))
-        for option in filter(None, (tried, modest(tried)) if tried.decides else ()):
+        for option in filter(None, (tried, modest(tried, product.task)) if tried.decides else ()):
             found = _early(option, trials, loaded(option))
             if best is None or _number(found) < _number(best):
                 best = found

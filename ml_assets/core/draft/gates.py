@@ -109,11 +109,12 @@ def _beats(window: Panel, metric: str) -> bool:
     return test.is_defined and test.advantage >= test.detectable(level(BUDGET))
 
 
-def _named(simple: str) -> str:
+def _named(simple: str, task: Task) -> str:
     """A simple model in words."""
     kind, _, columns = simple.strip("{}").partition(": ")
     of = columns.strip("[]")
-    return {"prior": "the mean label", "last_value": f"the last label with the same {of}"}.get(kind, f"a linear model of {of}")
+    mean = {"regression": "the mean label", "binary": "the share of yes", "multiclass": "the shares of the classes"}[task]
+    return {"prior": mean, "last_value": f"the last label with the same {of}"}.get(kind, f"a linear model of {of}")
 
 
 def _beats_text(metric: str) -> str:
@@ -135,9 +136,11 @@ def _plan(
     margin, why = _margin(metric, trials, product)
     claims = [DraftedClaim("not_worse", "prove", margin, why)]
     note = "the trial shows it" if beats else "the trial did not show it: expect INCONCLUSIVE until features or history are added"
-    claims.append(DraftedClaim(BEATS_SIMPLE, "prove", _beats_text(metric), f"better than {_named(text)}; {note}"))
+    claims.append(DraftedClaim(BEATS_SIMPLE, "prove", _beats_text(metric), f"better than {_named(text, product.task)}; {note}"))
     if not beats and trials:
-        notes.append(f"on this history no model was clearly better than {_named(text)}: expect candidates that are withheld")
+        notes.append(
+            f"on this history no model was clearly better than {_named(text, product.task)}: expect candidates that are withheld"
+        )
     if limit := _limit(metric, [*trials, *others]):
         why = f"{metric} was {_range(metric, [*trials, *others])}"
         claims.append(DraftedClaim("floor" if binary else "ceiling", "prove", limit, why))
@@ -154,7 +157,7 @@ def _plan(
             DraftedClaim("slices", "veto", f"{loss}(candidate) < 1.3 * {loss}(champion)", "no level clearly worse", tuple(slices))
         )
     drop = 0.05 if binary else float(f"{0.2 * value:.2g}") if value else 1.0
-    return Plan(first.unit, first.windows, first.minimum, text, tuple(claims), metric, value, drop, tuple(notes), beats)
+    return Plan(first.unit, first.windows, first.minimum, text, tuple(claims), metric, value, drop, (*first.notes, *notes), beats)
 
 
 def _margin(metric: str, trials: Sequence[Trial], product: Product) -> tuple[str, str]:
@@ -180,11 +183,11 @@ def _margin(metric: str, trials: Sequence[Trial], product: Product) -> tuple[str
     return texts[len(texts) // 2], "not tried: the history has no window for a champion"
 
 
-def modest(plan: Plan) -> Plan | None:
+def modest(plan: Plan, task: Task) -> Plan | None:
     """The plan with the mean label in the place of its simple model; None where it is that already."""
     if plan.baseline == MEAN:
         return None
-    why = f"better than {_named(MEAN)}: a model of this history was not early better than {_named(plan.baseline)}"
+    why = f"better than {_named(MEAN, task)}: a model of this history was not early better than {_named(plan.baseline, task)}"
     claims = tuple(replace(claim, why=why) if claim.name == BEATS_SIMPLE else claim for claim in plan.claims)
     return replace(plan, baseline=MEAN, claims=claims)
 

@@ -72,7 +72,15 @@ class Trials:
         panels = {}
         for text, spec in self._simple.items():
             both = {**scores, "baseline": baseline_scores(spec, trained, tested, product=product)}
-            panels[text] = panel(task=product.task, y=y, scores=both, unit=unit, columns=columns, threshold=threshold)
+            panels[text] = panel(
+                task=product.task,
+                y=y,
+                scores=both,
+                unit=unit,
+                columns=columns,
+                threshold=threshold,
+                classes=product.features.class_names,
+            )
         return Trial(panels)
 
     def _rows(self, partitions: Sequence[str]) -> pl.DataFrame:

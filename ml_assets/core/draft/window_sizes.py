@@ -99,6 +99,12 @@ def windows_of(
     return Windows(history.keys, train, test, minimum, earliest), MinimumSpec(**kept), notes
 
 
+def scarce_classes(history: DeliveryHistory, target: pl.Series, *, test: int, least: int) -> list[int]:
+    """The numbers of the classes of which some window of the later half of the history has too few rows."""
+    by_class = {int(k): _summed((target == k).cast(pl.Float64), history) for k in target.drop_nulls().unique().sort()}
+    return [number for number, counts in by_class.items() if _least(counts, test) < least]
+
+
 def longest_test(history: DeliveryHistory) -> int:
     """The most deliveries that a test window may have."""
     return max(1, len(history.keys) // MOST_TEST)
