@@ -98,7 +98,7 @@ def _simple_models(product: Product, rows: pl.DataFrame) -> dict[str, SimpleMode
     texts = [name for name in columns if rows.schema[name] == pl.String and rows[name].n_unique() <= rows.height / 20]
     if product.gates.unit in columns and rows.schema[product.gates.unit] == pl.String:
         texts = [product.gates.unit]
-    for name in texts[:1] if product.task == "regression" else []:
+    for name in texts[:1] if product.task == "regression" and product.features.time else []:
         models[f"{{last_value: [{name}]}}"] = SimpleModelSpec(last_value=(name,))
     plain = [name for name in columns if _is_plain(rows[name])]
     if linear := tuple(plain[:LINEAR_COLUMNS]):
