@@ -69,8 +69,11 @@ def declared_deps(product: Product, stage: str) -> list[dg.AssetDep]:
 
 
 def upstream_deps(product: Product, stage: str) -> list[dg.AssetDep]:
-    """The assets of other teams that announce deliveries, as product.yaml names them: what raw and reference come after."""
-    tables = {"raw": [*product.delivery.tables], "reference": [*product.delivery.reference]}.get(stage, [])
+    """The assets of other teams that announce deliveries, as product.yaml names them: raw, reference and outcomes come after
+    them."""
+    outcomes = [*product.labels.delivered] if product.labels else []
+    by_stage = {"raw": [*product.delivery.tables], "reference": [*product.delivery.reference], "outcomes": outcomes}
+    tables = by_stage.get(stage, [])
     keys = {source.asset for table, source in product.sources.items() if source.asset and table in tables}
     return [dg.AssetDep(dg.AssetKey([*key]), partition_mapping=dg.AllPartitionMapping()) for key in sorted(keys)]
 

@@ -44,6 +44,13 @@ def put_outcomes(landing: Landing, product: Product, partition: str, content: by
     return landing.write(path, content)
 
 
+def source_file(landing: Landing, product: Product, partition: str) -> Path:
+    """Where the declared source of the table of outcomes delivers a partition: what it has now, in the place of what it had."""
+    labels = product.labels
+    assert labels is not None
+    return folder(landing, product, labels) / f"{partition}.source.{labels.delivered[labels.outcomes_table].format}"
+
+
 def stray_outcomes(landing: Landing, product: Product) -> list[str]:
     """Names of files of the folder that are read as no partition's, in order."""
     labels = product.labels

@@ -16,7 +16,7 @@ from ml_assets.core.metrics.score_columns import of_columns
 from ml_assets.core.model.split import rows_of, unseen_labels
 from ml_assets.core.outcomes.promise import kept, promises
 from ml_assets.core.outcomes.realised import Line, Tested, line, served_scores
-from ml_assets.core.outcomes.served import ROW, by_release
+from ml_assets.core.outcomes.served import ROW, by_release, last_answers
 from ml_assets.core.plots.figures import plots
 from ml_assets.core.release.offline_bundle import NotComputable, scores_of_classes
 from ml_assets.spec.product import Product
@@ -68,8 +68,7 @@ def build(inputs: Answered, product: Product, partition: str) -> Output:
 def _promises(inputs: Answered, rows: pl.DataFrame, bundle: str, released: Released, product: Product) -> list[dict[str, Any]]:
     """What the release promised when it replaced another, on the rows with an outcome that it served: each row once, with the
     score that was served and the one that the replaced release would have given."""
-    served = [frame.filter(pl.col("bundle") == bundle) for frame in inputs.predictions.values()]
-    last = pl.concat(served).unique(ROW, keep="last").sort(ROW)
+    last = last_answers(inputs.predictions, bundle)
     asked = rows[last[ROW].to_list()]
     is_known = asked[product.features.label].is_not_null()
     known, scores = asked.filter(is_known), served_scores(last.filter(is_known), product.features.class_names)

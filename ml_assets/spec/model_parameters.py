@@ -23,6 +23,9 @@ _NOT_OF_CLASSES = {
 }
 """Parameters that a model of several classes does not take, with what to do."""
 
+IN_PARAMS = {name: f"write it as `params: {{{name}: …}}`" for name in (SHARED | CLASSIFIER) - _MODEL_KEYS - _PROJECT_KEYS}
+"""Parameters of CatBoost that people write next to iterations and depth, with what to do."""
+
 
 def written_task(info: ValidationInfo) -> Any:
     """The value of `task` in product.yaml, valid or not."""

@@ -62,10 +62,10 @@ class Product(Section):
     task: Task
     partitions: PartitionSpec
     delivery: DeliverySpec
-    sources: dict[Name, SourceSpec] = Field(default={})
     features: FeatureSpec
     keys: KeysSpec = KeysSpec()
     labels: LabelsSpec | None = None
+    sources: dict[Name, SourceSpec] = Field(default={})
     split: SplitSpec = SplitSpec()
     window: WindowSpec = ONE_DELIVERY
     model: ModelSpec

@@ -1,5 +1,6 @@
 """The sections of product.yaml, as frozen models. Belongs here: what may be written. Does not: reading it."""
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import (
@@ -13,7 +14,7 @@ from pydantic import (
 )
 
 from ml_assets.spec.base_section import Column, Section
-from ml_assets.spec.model_parameters import parameter_of_task, written_task
+from ml_assets.spec.model_parameters import IN_PARAMS, parameter_of_task, written_task
 from ml_assets.spec.tasks import METRICS, Metric
 
 AT_THRESHOLD: frozenset[Metric] = frozenset({"tpr", "fpr", "selection_rate", "precision", "f1", "mcc"})
@@ -73,6 +74,8 @@ class KeysSpec(Section):
 
 class ModelSpec(Section):
     """CatBoost's parameters. All of them change the model, seed and threads included."""
+
+    moved: ClassVar[Mapping[str, str]] = IN_PARAMS
 
     iterations: int = Field(ge=1)
     learning_rate: float = Field(gt=0, le=1)

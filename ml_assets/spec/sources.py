@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from ml_assets.spec.base_section import Name, Section, span
-from ml_assets.spec.delivery import DeliverySpec
+from ml_assets.spec.delivery import DeliverySpec, TableSpec
+from ml_assets.spec.labels import LabelsSpec
 from ml_assets.spec.partitions import PartitionSpec
 
 BOUNDS = ("start", "end")
@@ -87,19 +88,23 @@ class SourceSpec(Section):
 
 def sources_problem(sources: Mapping[Name, SourceSpec], before: Mapping[str, Any]) -> str:
     """The first mistake in the sources, given the sections before them that could be read; empty if there is none."""
-    if not {"delivery", "partitions"} <= before.keys():
+    if not {"delivery", "partitions", "labels"} <= before.keys():
         return ""
-    return next(_problems(sources, before["delivery"], before["partitions"]), "")
+    labels: LabelsSpec | None = before["labels"]
+    outcomes = labels.delivered if labels else {}
+    return next(_problems(sources, before["delivery"], outcomes, before["partitions"]), "")
 
 
-def _problems(sources: Mapping[Name, SourceSpec], delivery: DeliverySpec, partitions: PartitionSpec) -> Iterator[str]:
-    tables = {**delivery.tables, **delivery.reference}
+def _problems(
+    sources: Mapping[Name, SourceSpec], delivery: DeliverySpec, outcomes: Mapping[Name, TableSpec], partitions: PartitionSpec
+) -> Iterator[str]:
+    tables = {**delivery.tables, **delivery.reference, **outcomes}
     for name, source in sources.items():
         if name not in tables:
-            yield f"{name}: is not a table of delivery; allowed: {', '.join(tables)}"
+            yield f"{name}: is not a table of delivery or labels.delivered; allowed: {', '.join(tables)}"
             continue
         if source.sql and tables[name].format != "parquet":
-            yield f"{name}.sql: rows of a query are delivered as Parquet; declare delivery of {name} with format: parquet"
+            yield f"{name}.sql: rows of a query are delivered as Parquet; declare {name} with format: parquet"
         if partitions.is_static and name in delivery.tables and len(delivery.tables) > 1:
             yield f"{name}: a static table of several tables is delivered by hand: nothing says which of them belong together"
         is_whole = partitions.is_static or name in delivery.reference

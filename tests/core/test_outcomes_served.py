@@ -13,7 +13,7 @@ from ml_assets.core.lineage.facts import EstimateFacts, LineFacts, RealisedFacts
 from ml_assets.core.metrics.registry import METRICS
 from ml_assets.core.outcomes.estimates import calibrated, expected, why_none
 from ml_assets.core.outcomes.maturity import immature, is_matured
-from ml_assets.core.outcomes.served import about, digest
+from ml_assets.core.outcomes.served import about, digest, last_answers
 from ml_assets.services.outcomes.pictures import pictures
 from ml_assets.services.outcomes.promises import findings
 from ml_assets.services.outcomes.scoreboard import cells, estimate_error, shown
@@ -122,6 +122,15 @@ def test_predictions_are_about_questions_by_their_whole_key() -> None:
     assert placed.select("id", "row").rows() == [("a", 1), ("b", 1)]
     assert digest(placed) != digest(placed.with_columns(score=pl.col("score") + 1e-9))
     assert digest(placed) == digest(placed.reverse())
+
+
+def test_answers_of_releases_with_other_classes_are_told_apart_and_put_together() -> None:
+    columns = {"id": ["a"], "at": [0], "release": ["r"], "bundle": ["b"], "score": [0.7], "row": [1]}
+    batch = pl.DataFrame({**columns, "score: low": [0.7], "score: high": [0.3]})
+    endpoint = pl.DataFrame({**columns, "id": ["b"], "score: high": [0.4], "score: low": [0.6], "score: new": [None]})
+    others = endpoint.with_columns(bundle=pl.lit("other"), row=pl.lit(2, dtype=pl.Int64))
+    last = last_answers({"batch": batch, "endpoint": pl.concat([endpoint, others])}, "b")
+    assert last.select("id", "row", "score: low", "score: high").rows() == [("b", 1, 0.6, 0.4)]
 
 
 def test_a_drop_or_a_loss_of_value_warns_and_a_provisional_figure_says_so(shop: Product) -> None:

@@ -3,6 +3,7 @@
 Temperatures by hour are those of the tutorial (test_tutorial.py)."""
 
 import json
+import re
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -51,14 +52,19 @@ def replayed(folder: Path, name: str, *arguments: str) -> str:
     return drafted.output
 
 
+def first_release(drafted: str) -> list[int]:
+    """The number of the delivery with which `new` says that the first release comes; none where it says so."""
+    return [int(number) for number in re.findall(r"release   the first with .*delivery (\d+)", drafted)]
+
+
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_a_file_of_weather_by_day_becomes_a_served_prediction(tmp_path: Path) -> None:
     arguments = [packaged("seattle-weather.csv"), "--label", "weather", "--positive", "sun"]
-    replayed(tmp_path, "sunny", *arguments)
-    product = load(tmp_path / "products" / "sunny")
-    count = product.window.minimum + product.window.test + 5  # the first windows are of a winter, which decides nothing
-    shown = ml_assets(tmp_path, "demo", "sunny", "--partitions", str(count))
+    drafted = replayed(tmp_path, "sunny", *arguments)
+    (number,) = first_release(drafted)
+    assert number <= 12
+    shown = ml_assets(tmp_path, "demo", "sunny", "--partitions", str(number))
     assert shown.exit_code == 0, shown.output
     assert "ACCEPT" in shown.output
     probability = served(tmp_path, "sunny")["probability"]
@@ -85,12 +91,13 @@ def test_a_table_without_a_time_becomes_a_served_prediction(tmp_path: Path) -> N
 @pytest.mark.parametrize("name", [table.name for table in tables(0)])
 def test_a_generated_table_goes_down_the_path_and_is_served_where_its_gates_decide(name: str, tmp_path: Path) -> None:
     (table,) = [table for table in tables(11) if table.name == name]
-    replayed(tmp_path, name, str(table.file(tmp_path / "source")), "--label", table.label, *table.options)
+    drafted = replayed(tmp_path, name, str(table.file(tmp_path / "source")), "--label", table.label, *table.options)
     product = load(tmp_path / "products" / name)
-    first = product.window.minimum + product.window.test
-    shown = ml_assets(tmp_path, "demo", name, "--partitions", str(first + 1))
+    number = next(iter(first_release(drafted)), product.window.minimum + product.window.test)
+    shown = ml_assets(tmp_path, "demo", name, "--partitions", str(number))
     assert shown.exit_code == 0, shown.output
-    if "ACCEPT" in shown.output:
+    if first_release(drafted):
+        assert "ACCEPT" in shown.output
         answer = served(tmp_path, name)
         assert isinstance(answer["probability" if product.task == "binary" else "value"], float)
     else:

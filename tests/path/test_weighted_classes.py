@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -11,45 +10,18 @@ from sklearn.metrics import confusion_matrix, log_loss
 
 from ml_assets.cli import cli
 from ml_assets.core.metrics.score_columns import of_columns
+from tests.support.homes.classes import CLASSES, MATRIX, classes_home, deliver_classes
 from tests.support.homes.path_homes import Home
-from tests.support.homes.shop import DAYS, Row, csv_bytes, rows, shop
+from tests.support.homes.shop import DAYS
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
-CLASSES = ("0", "1", "2")
-MATRIX = [[1, -1, -2], [0, 1, -1], [-9, -1, 1]]
-EDITS = (
-    ("task: binary", "task: multiclass"),
-    ("label: came_back", "label: came_back, classes: [0, 1, 2], weight: weight"),
-    (r"decision: \{threshold: 0.5\}", "labels: {matures: 0d}"),
-    ("positives: 2, negatives: 2", "per_class: 2"),
-    (r"roc_auc\(candidate\) > 0.05", "log_loss(candidate) < 3"),
-    ("metric: roc_auc, max_drop: 1", f"metric: log_loss, max_drop: 3, value: {{matrix: {MATRIX}}}"),
-    (r"(?m)\Z", "\ntune: {trials: 2, windows: 1, space: {iterations: {low: 3, high: 9}}}\nci: {windows: 1}\n"),
-)
-CONTRACT = (
-    (r"isin=\[0, 1\]", "isin=[0, 1, 2]"),
-    (r"(    came_back: int[^\n]*\n)", '\\1    weight: float = pa.Field(ge=0, metadata={"known": "after"})\n'),
-)
-
-
-def class_of(number: int, row: Row) -> int:
-    return min(int(row["amount"] // 34), 2)
-
-
-def home(folder: Path) -> Home:
-    labels = "select id, came_back, weight from {{ source('dataset', 'orders') }}\n"
-    return shop(folder, *EDITS, contract=CONTRACT, dbt={"shop_labels.sql": labels})
-
-
-def deliver(home: Home, day: str, **weights: Any) -> None:
-    home.deliver(day, {"orders": csv_bytes(rows(day, came_back=class_of, **weights))})
 
 
 @pytest.fixture(scope="module")
 def walked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
-    own_home = home(tmp_path_factory.mktemp("classes"))
+    own_home = classes_home(tmp_path_factory.mktemp("classes"))
+    deliver_classes(own_home, *DAYS)
     for day in DAYS:
-        deliver(own_home, day, weight=lambda number, row: 1.0 + number % 3)
         run = own_home.run(day)
         assert run.success, run.errors
     yield own_home

@@ -100,6 +100,7 @@ def test_a_section_or_key_that_does_not_exist_is_refused(tmp_path: Path, name: s
     [
         ("slices: [line]", "slice: [line]", "20: evaluation.slice: unknown key; did you mean 'slices'? allowed: interval"),
         ("name: floor, prove", "name: floor, proof: x, prove", "25: gates.claims[1].proof: unknown key; did you mean 'prove'?"),
+        ("threads: 2", "threads: 2\n  l2_leaf_reg: 9", "model.l2_leaf_reg: write it as `params: {l2_leaf_reg: …}`"),
         ("  seed: 7\n", "", "12: model.seed: the key is missing; its section takes: depth, iterations, learning_rate"),
         ("iterations: 100", "iterations: '100'", '13: model.iterations: input should be a valid integer; found "100"'),
         ("every: month", "every: decade", "4: partitions.every: input should be 'hour', 'day', 'week', 'month', 'quarter', 'year' or"),  # noqa: E501

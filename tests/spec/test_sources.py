@@ -54,7 +54,7 @@ def test_a_query_with_bounds_or_a_url_with_a_place_for_the_partition_is_a_source
         ("{uri: 's3://team/**/{partition}.parquet'}", "trips", "has '**' in it"),
         ("{uri: trips.parquet}", "trips", "uri: is not a URL"),
         ("{uri: 's3://team/{partition}.csv', watch: select 1}", "trips", "watch goes with sql"),
-        ("{uri: 's3://team/{partition}.csv'}", "trains", "is not a table of delivery; allowed: trips, stops"),
+        ("{uri: 's3://team/{partition}.csv'}", "trains", "is not a table of delivery or labels.delivered; allowed: trips, stops"),
     ],
 )
 def test_what_could_not_be_asked_is_refused_on_load_with_what_to_write(
@@ -66,7 +66,7 @@ def test_what_could_not_be_asked_is_refused_on_load_with_what_to_write(
 
 
 def test_rows_of_a_query_are_not_delivered_as_csv(tmp_path: Path) -> None:
-    with pytest.raises(ProductError, match="declare delivery of trips with format: parquet"):
+    with pytest.raises(ProductError, match="declare trips with format: parquet"):
         load(folder(tmp_path, spec=f"{SPEC}sources: {{trips: {{sql: '{BOUNDED}', database: env:TRAINS}}}}\n"))
 
 

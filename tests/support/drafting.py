@@ -14,7 +14,7 @@ from ml_assets.core.draft.draft import Draft
 from ml_assets.core.draft.drafting import drafted, planned
 from ml_assets.core.draft.request import DraftRequest
 from ml_assets.core.lineage.partitions import partitions_of
-from ml_assets.services.new_product.drafting import write_product
+from ml_assets.services.new_product.drafting import WrittenProduct, new_product, write_product
 from ml_assets.services.new_product.sources import read_sources
 from ml_assets.services.new_product.stored_history import delivered_bytes
 from ml_assets.spec.product import Product, load
@@ -66,6 +66,16 @@ def held_out(table: Table, folder: Path) -> HeldOut:
     assert history_of(draft.columns[draft.roles.time.name].values, draft.history.every).every == whole.history.every
     product = load(write_product(folder / "products" / table.name, draft, planned(draft), port=8899))
     return HeldOut(product, draft, last, source.frame.filter((whole.history.codes == last).fill_null(value=False)))
+
+
+def written(folder: Path, frame: pl.DataFrame, **options: object) -> WrittenProduct:
+    """A product that `new` drafts and writes from a table."""
+    path = folder / "rows.csv"
+    frame.write_csv(path)
+    request = DraftRequest(name="rows", label="label", **options)  # type: ignore[arg-type]
+    source = read_sources([str(path)], query=None)
+    places = {"root": folder / "products", "home": folder / "home"}
+    return new_product(source, request, **places, taken_ports=(), time_format=None, say=lambda line: None)
 
 
 def _shifted(frame: pl.DataFrame, column: SourceColumn, draft: Draft) -> pl.DataFrame | None:

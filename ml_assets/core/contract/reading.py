@@ -27,12 +27,13 @@ class DeliveryError(MlAssetsError):
         super().__init__(f"{name}: {problem}; deliver the file again ({code})")
 
 
-def read_delivery(content: bytes, *, table: ReferenceSpec, name: str) -> pl.DataFrame:
-    """The rows of a delivered file; `name` is how messages call the file."""
+def read_delivery(content: bytes, *, table: ReferenceSpec, name: str, may_be_empty: bool = False) -> pl.DataFrame:
+    """The rows of a delivered file; `name` is how messages call the file. Raises DeliveryError, also for a header without rows
+    unless that says something (`may_be_empty`)."""
     if not content.strip():
         raise DeliveryError(code="empty", name=name, problem=f"the file has no content ({len(content)} bytes)")
     frame = _read_csv(content, table=table, name=name) if table.format == "csv" else _read_parquet(content, name=name)
-    if frame.height == 0:
+    if frame.height == 0 and not may_be_empty:
         raise DeliveryError(code="empty", name=name, problem=f"the file has {frame.width} columns and no rows")
     return frame
 

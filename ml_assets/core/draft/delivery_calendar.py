@@ -76,7 +76,8 @@ def history_of(times: pl.Series, every: Every | None) -> DeliveryHistory:
     if len(best.keys) < LEAST:
         known = times.drop_nulls()
         span = f"{known.min()!s} to {known.max()!s}" if len(known) else "no time at all"
-        count = f"{len(best.keys)} whole deliveries in a row by {best.every}"
+        many = "delivery" if len(best.keys) == 1 else "deliveries"
+        count = f"{len(best.keys)} whole {many} in a row by {best.every}"
         raise DraftRefused(
             f"{times.name}: the rows are of {span}, which gives {count}; at least {LEAST} are needed: add history, cut it "
             f"otherwise (--every), or name another time column (--time)"

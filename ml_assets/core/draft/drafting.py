@@ -1,6 +1,6 @@
 """From a source's rows and what is asked for to a draft: the steps in their order."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import polars as pl
@@ -15,9 +15,18 @@ from ml_assets.core.draft.draft import Draft
 from ml_assets.core.draft.gates import Plan, first_plan
 from ml_assets.core.draft.label_leaks import outcomes, separations_of, suspicious
 from ml_assets.core.draft.request import DraftRefused, DraftRequest
-from ml_assets.core.draft.window_sizes import static_windows, unit_of, windows_of
+from ml_assets.core.draft.window_sizes import (
+    MOST_FOLDS,
+    Windows,
+    longest_test,
+    scarce_classes,
+    static_windows,
+    unit_of,
+    windows_of,
+)
 from ml_assets.core.metrics.units import CALENDAR
 from ml_assets.spec.delivery import ReferenceSpec
+from ml_assets.spec.gates import MinimumSpec
 
 LEAST_ROWS = 50
 
@@ -94,16 +103,47 @@ def _history(time: SourceColumn | None, request: DraftRequest, *, rows: int) -> 
 
 
 def planned(draft: Draft) -> Plan:
-    """The windows of the draft, and gates that nothing was tried of yet."""
+    """The usual windows of the draft, and gates of which nothing is tried yet."""
+    return _planned(draft, folds=MOST_FOLDS, shortest=1)
+
+
+def longer(draft: Draft, plan: Plan) -> Plan | None:
+    """The same with fewer folds or longer windows than those of a plan, None where there are none."""
+    windows = plan.windows
+    if draft.roles.time is None:
+        folds = (len(windows.keys) - 1) // 2
+        return _planned(draft, folds=folds, shortest=1) if folds else None
+    is_longest = windows.test == longest_test(draft.history)
+    return None if is_longest else _planned(draft, folds=MOST_FOLDS, shortest=2 * windows.test)
+
+
+def _planned(draft: Draft, *, folds: int, shortest: int) -> Plan:
     roles, history = draft.roles, draft.history
     group = roles.group.field if roles.group else None
     if roles.time is None:
-        windows, minimum, notes = static_windows(roles.target, task=roles.task)
-        return replace(first_plan(roles.task, group or "row", windows, minimum), notes=tuple(notes))
+        return _plan(draft, group or "row", *static_windows(roles.target, task=roles.task, most=folds))
     unit = unit_of(roles.time.values, history, group=group)
     values = roles.group.values if roles.group else roles.time.values.dt.truncate(CALENDAR[unit])
-    windows, minimum, notes = windows_of(history, values, roles.target, task=roles.task)
-    return replace(first_plan(roles.task, unit, windows, minimum), notes=tuple(notes))
+    windows, minimum, notes = windows_of(history, values, roles.target, task=roles.task, shortest=shortest)
+    return _plan(draft, unit, windows, minimum, [*notes, *_rare_classes(draft, windows, minimum)])
+
+
+def _rare_classes(draft: Draft, windows: Windows, minimum: MinimumSpec) -> Iterator[str]:
+    """The classes that some windows lack, and what that means."""
+    roles, history = draft.roles, draft.history
+    if not roles.classes:
+        return
+    numbers = scarce_classes(history, roles.target, test=windows.test, least=minimum.per_class)
+    rare = ", ".join(f"{roles.classes[number]} in {int((roles.target == number).sum()):,} rows" for number in numbers)
+    if rare:
+        yield (
+            f"{roles.label.name} is {rare}, and some windows have fewer than {minimum.per_class} of a class: nothing is decided "
+            f"on these; put rare classes together before they are delivered, or draft without the time: --every delivery"
+        )
+
+
+def _plan(draft: Draft, unit: str, windows: Windows, minimum: MinimumSpec, notes: list[str]) -> Plan:
+    return replace(first_plan(draft.roles.task, unit, windows, minimum), notes=tuple(notes))
 
 
 def times_are_all_alike(time: SourceColumn) -> bool:

@@ -4,36 +4,46 @@ A candidate and a champion are trained as they would have been, and scored on th
 follows the margin at which a candidate that is no different passes, and which simple model is clearly beaten.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
-import polars as pl
 
 from ml_assets.core.draft.threshold_guards import BUDGET, NO_DIFFERENT, WANTED, DraftedClaim, threshold_guards
+from ml_assets.core.draft.trials import Trial, Trials
 from ml_assets.core.draft.window_sizes import Windows
 from ml_assets.core.gate_lab.power import powers
 from ml_assets.core.gates.levels import level
-from ml_assets.core.gates.panel import Panel, panel
-from ml_assets.core.metrics.units import units
-from ml_assets.core.model.baseline import baseline_scores
-from ml_assets.core.model.features import model_columns
-from ml_assets.core.model.scoring import load_model, score_frame
-from ml_assets.core.model.training import TrainingRefused, fit, labelled
-from ml_assets.spec.baselines import SimpleModelSpec
+from ml_assets.core.gates.panel import Panel
 from ml_assets.spec.gates import ClaimSpec, MinimumSpec
 from ml_assets.spec.product import Product
 from ml_assets.spec.tasks import TASKS, Task
 
-MOST_TRIALS = 2
+MOST_COMPARED, MOST_OTHERS = 2, 4
+"""Windows that are tried with a champion, and without."""
 MARGINS = (0.01, 0.02, 0.03, 0.05, 0.08, 0.1, 0.15)
 FACTORS = (1.02, 1.05, 1.1, 1.15, 1.2, 1.3, 1.5)
-LINEAR_COLUMNS, MOST_LINEAR_LEVELS, MOST_SQUARED = 8, 30, 1e100
+MEAN, BEATS_SIMPLE = "{prior: true}", "beats_simple"
+
+
+@dataclass(frozen=True)
+class FirstRelease:
+    """The first release in a replay of the history, as tried: the number of the delivery (0: none, with the reasons why not)
+    and its name."""
+
+    number: int = 0
+    delivery: str = ""
+    reasons: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """After "the first release": with which delivery it comes."""
+        return f"with {self.delivery}" if self.number else "none"
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The `gates` block, and what it is built on. `baseline` is a simple model as YAML; `value` the metric in the trial."""
+    """The `gates` block, and what it is built on. `baseline` is a simple model as YAML; `value` the metric in the trial;
+    `decides`: whether the trial clearly beat a simple model; `release`: the first that a replay will have."""
 
     unit: str
     windows: Windows
@@ -44,105 +54,43 @@ class Plan:
     value: float | None = None
     max_drop: float = 0.05
     notes: tuple[str, ...] = ()
+    decides: bool = False
+    release: FirstRelease | None = None
 
 
 def first_plan(task: Task, unit: str, windows: Windows, minimum: MinimumSpec) -> Plan:
     """A plan of which nothing is tried yet: what the product is loaded with for the trial."""
     metric = TASKS[task].harm
     text = "roc_auc(candidate) > 0.5" if task == "binary" else f"{metric}(candidate) - {metric}(baseline) < 0"
-    return Plan(unit, windows, minimum, "{prior: true}", (DraftedClaim("first", "prove", text, ""),), metric)
+    return Plan(unit, windows, minimum, MEAN, (DraftedClaim("first", "prove", text, ""),), metric)
 
 
-def tried_plan(first: Plan, rows: pl.DataFrame, product: Product, *, slices: Sequence[str], say: Callable[[str], None]) -> Plan:
-    """The plan after its trials. `rows` are features with label and `partition`; `product` is drafted with the first plan."""
-    metric = first.metric
-    trials = [
-        trial
-        for number in range(MOST_TRIALS)
-        if (trial := _trial(first, rows, product, number, slices=slices, say=say)) is not None
-    ]
-    if not trials:
+def tried_plan(first: Plan, trials: Trials, *, say: Callable[[str], None]) -> Plan:
+    """The plan after its trials: the last windows of the history with a champion, and some before them for the limits."""
+    windows, product = first.windows, trials.product
+    last = [len(windows.keys) - number * windows.test for number in range(MOST_COMPARED)]
+    compared = [trial for end in last if (trial := _told(trials, windows, end, say)) is not None]
+    if not compared:
         note = "no window of the history could be tried: the gates are drafted without knowing what they can decide"
-        return _plan(first, product, None, [], slices=slices, notes=[note])
-    simple, better = _simple_model(trials, metric)
-    return _plan(first, product, (simple, better), trials, slices=slices, notes=[])
+        return _plan(first, product, [], [], slices=trials.slices, notes=[note])
+    others = (trials.ending(windows, end) for end in _spread(windows.minimum + windows.test, min(last) - windows.test))
+    return _plan(first, product, compared, [trial for trial in others if trial], slices=trials.slices, notes=[])
 
 
-@dataclass(frozen=True)
-class _Trial:
-    """One window: the rows' scores as a panel for each simple model."""
-
-    panels: Mapping[str, Panel]
-
-    @property
-    def any(self) -> Panel:
-        return next(iter(self.panels.values()))
-
-
-def _trial(
-    plan: Plan, rows: pl.DataFrame, product: Product, number: int, *, slices: Sequence[str], say: Callable[[str], None]
-) -> _Trial | None:
-    train, before, test = plan.windows.trial(number)
+def _told(trials: Trials, windows: Windows, end: int, say: Callable[[str], None]) -> Trial | None:
+    train, _, test = windows.ending(end)
     if not train:
         return None
-    label = product.features.label
-    known = labelled(rows, label=label)
-    tested = known.filter(pl.col("partition").is_in(test))
     say(f"trying gates on {test[0]} to {test[-1]}" if len(test) > 1 else f"trying gates on {test[0]}")
-    try:
-        scores = {"candidate": _scores(known, train, tested, product)}
-        if before:
-            scores["champion"] = _scores(known, before, tested, product)
-    except TrainingRefused:  # one class, or none: a window of the early history may be so
-        return None
-    y = tested[label].cast(pl.Float64)
-    if product.task == "binary" and not 0 < y.sum() < len(y):
-        return None
-    trained = known.filter(pl.col("partition").is_in(train))
-    unit = units(tested, unit=product.gates.unit, time=product.features.time)
-    if unit.n_unique() < 2:
-        return None
-    columns, threshold = {name: tested[name] for name in slices}, product.decision.threshold if product.decision else None
-    simple = {
-        text: baseline_scores(spec, trained, tested, product=product) for text, spec in _simple_models(product, rows).items()
-    }
-    return _Trial(
-        {
-            text: panel(task=product.task, y=y, scores={**scores, "baseline": s}, unit=unit, columns=columns, threshold=threshold)
-            for text, s in simple.items()
-        }
-    )
+    return trials.ending(windows, end, champion=True)
 
 
-def _scores(known: pl.DataFrame, train: Sequence[str], tested: pl.DataFrame, product: Product) -> np.ndarray:
-    chosen = known.filter(pl.col("partition").is_in(train))
-    fitted = fit(chosen, product=product, columns=model_columns(product))
-    return score_frame(load_model(fitted.content, task=product.task), tested, fitted.features)
+def _spread(first: int, last: int) -> list[int]:
+    """Ends of windows from the first to the last, at most MOST_OTHERS of them."""
+    return sorted({round(end) for end in np.linspace(first, last, MOST_OTHERS)}) if first <= last else []
 
 
-def _simple_models(product: Product, rows: pl.DataFrame) -> dict[str, SimpleModelSpec]:
-    """Simple models by their YAML: the mean, the last label of a group, a linear model."""
-    columns = model_columns(product)
-    models = {"{prior: true}": SimpleModelSpec(prior=True)}
-    texts = [name for name in columns if rows.schema[name] == pl.String and rows[name].n_unique() <= rows.height / 20]
-    if product.gates.unit in columns and rows.schema[product.gates.unit] == pl.String:
-        texts = [product.gates.unit]
-    for name in texts[:1] if product.task == "regression" else []:
-        models[f"{{last_value: [{name}]}}"] = SimpleModelSpec(last_value=(name,))
-    plain = [name for name in columns if _is_plain(rows[name])]
-    if linear := tuple(plain[:LINEAR_COLUMNS]):
-        models[f"{{linear: [{', '.join(linear)}]}}"] = SimpleModelSpec(linear=linear)
-    return models
-
-
-def _is_plain(values: pl.Series) -> bool:
-    """Whether a linear model can take the column: numbers whose squares are numbers, or texts with few levels."""
-    if values.dtype.is_numeric():
-        return float(values.cast(pl.Float64).abs().quantile(1.0) or 0.0) < MOST_SQUARED
-    return values.n_unique() <= MOST_LINEAR_LEVELS
-
-
-def _simple_model(trials: Sequence[_Trial], metric: str) -> tuple[str, bool]:
+def _simple_model(trials: Sequence[Trial], metric: str) -> tuple[str, bool]:
     """The best simple model that the candidate clearly beat in every trial; else the mean, and whether that was beaten."""
     sign = 1 if metric == "roc_auc" else -1
     quality = {
@@ -151,7 +99,7 @@ def _simple_model(trials: Sequence[_Trial], metric: str) -> tuple[str, bool]:
     for text in sorted(quality, key=lambda metric_text: -quality[metric_text]):
         if all(_beats(trial.panels[text], metric) for trial in trials):
             return text, True
-    return "{prior: true}", False
+    return MEAN, False
 
 
 def _beats(window: Panel, metric: str) -> bool:
@@ -161,11 +109,12 @@ def _beats(window: Panel, metric: str) -> bool:
     return test.is_defined and test.advantage >= test.detectable(level(BUDGET))
 
 
-def _named(simple: str) -> str:
+def _named(simple: str, task: Task) -> str:
     """A simple model in words."""
     kind, _, columns = simple.strip("{}").partition(": ")
     of = columns.strip("[]")
-    return {"prior": "the mean label", "last_value": f"the last label with the same {of}"}.get(kind, f"a linear model of {of}")
+    mean = {"regression": "the mean label", "binary": "the share of yes", "multiclass": "the shares of the classes"}[task]
+    return {"prior": mean, "last_value": f"the last label with the same {of}"}.get(kind, f"a linear model of {of}")
 
 
 def _beats_text(metric: str) -> str:
@@ -175,24 +124,26 @@ def _beats_text(metric: str) -> str:
 def _plan(
     first: Plan,
     product: Product,
-    simple: tuple[str, bool] | None,
-    trials: Sequence[_Trial],
+    trials: Sequence[Trial],
+    others: Sequence[Trial],
     *,
     slices: Sequence[str],
     notes: list[str],
 ) -> Plan:
     metric, binary = first.metric, product.task == "binary"
-    text, beats = simple or ("{prior: true}", False)
+    text, beats = _simple_model(trials, metric) if trials else (MEAN, False)
     value = float(np.mean([t.any.metric(metric, "candidate").value for t in trials])) if trials else None
     margin, why = _margin(metric, trials, product)
     claims = [DraftedClaim("not_worse", "prove", margin, why)]
     note = "the trial shows it" if beats else "the trial did not show it: expect INCONCLUSIVE until features or history are added"
-    claims.append(DraftedClaim("beats_simple", "prove", _beats_text(metric), f"better than {_named(text)}; {note}"))
+    claims.append(DraftedClaim(BEATS_SIMPLE, "prove", _beats_text(metric), f"better than {_named(text, product.task)}; {note}"))
     if not beats and trials:
-        notes.append(f"on this history no model was clearly better than {_named(text)}; a candidate is withheld until one is")
-    limit = _limit(metric, trials)
-    if limit:
-        claims.append(DraftedClaim("floor" if binary else "ceiling", "prove", limit, f"{metric} was {value:.3g} in the trial"))
+        notes.append(
+            f"on this history no model was clearly better than {_named(text, product.task)}: expect candidates that are withheld"
+        )
+    if limit := _limit(metric, [*trials, *others]):
+        why = f"{metric} was {_range(metric, [*trials, *others])}"
+        claims.append(DraftedClaim("floor" if binary else "ceiling", "prove", limit, why))
     if binary:
         claims.append(
             DraftedClaim("calibrated", "veto", "brier(candidate) < 1.1 * brier(champion)", "probabilities that got worse")
@@ -206,10 +157,10 @@ def _plan(
             DraftedClaim("slices", "veto", f"{loss}(candidate) < 1.3 * {loss}(champion)", "no level clearly worse", tuple(slices))
         )
     drop = 0.05 if binary else float(f"{0.2 * value:.2g}") if value else 1.0
-    return Plan(first.unit, first.windows, first.minimum, text, tuple(claims), metric, value, drop, tuple(notes))
+    return Plan(first.unit, first.windows, first.minimum, text, tuple(claims), metric, value, drop, (*first.notes, *notes), beats)
 
 
-def _margin(metric: str, trials: Sequence[_Trial], product: Product) -> tuple[str, str]:
+def _margin(metric: str, trials: Sequence[Trial], product: Product) -> tuple[str, str]:
     """The narrowest margin at which a candidate that is no different passes; the widest that is sensible where none does."""
     texts = (
         [f"roc_auc(candidate) - roc_auc(champion) > -{margin:g}" for margin in MARGINS]
@@ -232,26 +183,39 @@ def _margin(metric: str, trials: Sequence[_Trial], product: Product) -> tuple[st
     return texts[len(texts) // 2], "not tried: the history has no window for a champion"
 
 
-def _compared(trials: Sequence[_Trial]) -> list[Panel]:
+def modest(plan: Plan, task: Task) -> Plan | None:
+    """The plan with the mean label in the place of its simple model; None where it is that already."""
+    if plan.baseline == MEAN:
+        return None
+    why = f"better than {_named(MEAN, task)}: a model of this history was not early better than {_named(plan.baseline, task)}"
+    claims = tuple(replace(claim, why=why) if claim.name == BEATS_SIMPLE else claim for claim in plan.claims)
+    return replace(plan, baseline=MEAN, claims=claims)
+
+
+def _compared(trials: Sequence[Trial]) -> list[Panel]:
     """The windows of the trials that had a champion."""
     return [trial.any for trial in trials if "champion" in trial.any.scores]
 
 
-def _limit(metric: str, trials: Sequence[_Trial]) -> str:
-    """A floor or a ceiling that a candidate like that of the trial passes."""
-    errors: list[float] = []
-    for trial in trials:
-        text = f"{metric}(candidate) {'>' if metric == 'roc_auc' else '<'} 0.5"
-        claim = ClaimSpec(name="limit", prove=text)
-        test = trial.any.tested(claim.form.terms, constant=0.5, sign=claim.form.sign)
-        if not test.is_defined:
-            return ""
-        errors.append(
-            test.value - test.detectable(level(BUDGET)) if metric == "roc_auc" else test.value + test.detectable(level(BUDGET))
-        )
-    if not errors:
+def _limit(metric: str, trials: Sequence[Trial]) -> str:
+    """A floor or a ceiling that a candidate like those of the trials passes."""
+    is_higher = metric == "roc_auc"
+    claim = ClaimSpec(name="limit", prove=f"{metric}(candidate) {'>' if is_higher else '<'} 0.5")
+    tests = [trial.any.tested(claim.form.terms, constant=0.5, sign=claim.form.sign) for trial in trials]
+    defined = [test for test in tests if test.is_defined]
+    if not defined:
         return ""
-    if metric == "roc_auc":
-        floor = int(min(errors) / 0.05) * 0.05
+    reach = [test.detectable(level(BUDGET)) for test in defined]
+    if is_higher:
+        floor = int(min(test.value - error for test, error in zip(defined, reach, strict=True)) / 0.05) * 0.05
         return f"roc_auc(candidate) > {floor:.2f}" if floor > 0.5 else ""
-    return f"{metric}(candidate) < {float(f'{1.1 * max(errors):.2g}'):g}"
+    worst = max(test.value + error for test, error in zip(defined, reach, strict=True))
+    return f"{metric}(candidate) < {float(f'{1.1 * worst:.2g}'):g}"
+
+
+def _range(metric: str, trials: Sequence[Trial]) -> str:
+    """The values of the metric in the trials."""
+    values = [trial.any.metric(metric, "candidate").value for trial in trials]
+    if len(values) == 1:
+        return f"{values[0]:.3g} in the trial"
+    return f"{min(values):.3g} to {max(values):.3g} in {len(values)} windows of this history"

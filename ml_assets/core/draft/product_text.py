@@ -59,11 +59,13 @@ def _partitions(draft: Draft) -> list[str]:
 
 
 def _windows(draft: Draft, plan: Plan) -> list[str]:
+    release = f"First release in a replay of this history: {plan.release}." if plan.release else ""
     if not draft.history.is_static:
-        return [f"window: {{train: {plan.windows.train}, test: {plan.windows.test}, minimum: {plan.windows.minimum}}}"]
+        window = f"window: {{train: {plan.windows.train}, test: {plan.windows.test}, minimum: {plan.windows.minimum}}}"
+        return [*_comment(release), window]
     group = f", group: {draft.roles.group.field}" if draft.roles.group else ""
     text = "By its key a row is trained on from the first delivery on, or in a fold that one delivery is judged on first."
-    return [*_comment(text), f"split: {{train: 0.5, folds: {len(plan.windows.keys) - 1}{group}}}"]
+    return [*_comment(f"{text} {release}".rstrip()), f"split: {{train: 0.5, folds: {len(plan.windows.keys) - 1}{group}}}"]
 
 
 def _title(draft: Draft) -> str:

@@ -16,6 +16,7 @@ from ml_assets.core.draft.gates import Plan
 
 BINS = 24
 MOST_BARS = 12
+MOST_LEVELS = 8
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,16 @@ class Bar:
 
     height: float
     caption: str
+
+
+@dataclass(frozen=True)
+class Level:
+    """A class in a chart of shares: its name, how dark it is (0 to 1), and for each delivery where its part begins, how high it
+    is (both 0 to 1, from the bottom) and the caption."""
+
+    name: str
+    tone: float
+    parts: Sequence[tuple[float, float, str]]
 
 
 @dataclass(frozen=True)
@@ -60,12 +71,14 @@ def page(draft: Draft, plan: Plan) -> str:
     return environment.get_template("profile.html.jinja").render(
         draft=draft,
         plan=plan,
+        folds=len(plan.windows.keys) - 1,
         rows=len(history.codes.drop_nulls()),
         counts=_bars([float(count) for count in rows.values()], [f"{key}: {count:,} rows" for key, count in rows.items()]),
         means=_bars(means, [f"{key}: {mean:.4g}" for key, mean in zip(history.keys, means, strict=True)]),
         mean_name=f"share of {draft.roles.positive or 'yes'}"
         if draft.roles.task == "binary"
-        else f"mean {'number of the class' if draft.roles.classes else draft.roles.label.name}",
+        else f"mean {draft.roles.label.name}",
+        levels=_levels(draft),
         columns=[_shown(column, draft) for column in draft.columns.values()],
         metric=draft.separations[0].metric if draft.separations else "",
         notes=[*draft.notes, *plan.notes],
@@ -139,9 +152,39 @@ def _distribution(column: SourceColumn) -> tuple[list[Bar], str, str]:
 
 
 def _means(draft: Draft) -> list[float]:
-    frame = pl.DataFrame({"value": draft.roles.target, "partition": draft.history.codes}).drop_nulls()
-    means = dict(frame.group_by("partition").agg(pl.col("value").mean()).iter_rows())
-    return [float(means.get(key, 0.0)) for key in draft.history.keys]
+    """The mean label of each delivery, 0 where none is known."""
+    return [float(known.mean() or 0.0) for known in _labels(draft)]  # type: ignore[arg-type]
+
+
+def _labels(draft: Draft) -> list[pl.Series]:
+    """The known labels of each delivery, as numbers."""
+    return [draft.roles.target.filter(draft.history.rows_of(key)).drop_nulls() for key in draft.history.keys]
+
+
+def _levels(draft: Draft) -> list[Level]:
+    """The share of each class in each delivery, the first class at the bottom; of many classes the rarest are one."""
+    classes, by_delivery = draft.roles.classes, _labels(draft)
+    if not classes:
+        return []
+    counts = np.array([[(known == number).sum() for known in by_delivery] for number in range(len(classes))], dtype=float)
+    names = [str(name) for name in classes]
+    if len(names) > MOST_LEVELS:
+        kept = np.sort(np.argsort(-counts.sum(axis=1), kind="stable")[: MOST_LEVELS - 1])
+        others = np.delete(counts, kept, axis=0).sum(axis=0)
+        counts, names = np.vstack([counts[kept], others]), [*(names[k] for k in kept), f"{len(names) - len(kept)} others"]
+    shares = counts / np.maximum(counts.sum(axis=0), 1)
+    starts = np.cumsum(shares, axis=0) - shares
+    return [
+        Level(
+            name,
+            1 - 0.85 * number / len(names),
+            [
+                (float(start), float(share), f"{key}: {share:.1%} {name}")
+                for start, share, key in zip(starts[number], shares[number], draft.history.keys, strict=True)
+            ],
+        )
+        for number, name in enumerate(names)
+    ]
 
 
 def _bars(values: Sequence[float], captions: Sequence[str]) -> list[Bar]:

@@ -59,6 +59,13 @@ def _plain(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+def last_answers(predictions: Mapping[str, pl.DataFrame], bundle: str) -> pl.DataFrame:
+    """The last prediction of a release about each row, in the rows' order, whichever way it was served. A way of serving has the
+    score columns of the classes that its own releases know."""
+    served = [frame.filter(pl.col("bundle") == bundle) for frame in predictions.values()]
+    return pl.concat(served, how="diagonal").unique(ROW, keep="last").sort(ROW)
+
+
 def by_release(predictions: Mapping[str, pl.DataFrame]) -> list[tuple[str, str, pl.DataFrame]]:
     """(bundle, source, predictions) for each release and source that served, in order of time and name."""
     parts = []

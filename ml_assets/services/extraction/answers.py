@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import polars as pl
 
@@ -26,14 +27,15 @@ class Answer:
     files: Mapping[str, str] = field(default_factory=dict)
 
 
-def of_rows(frame: pl.DataFrame, *, key: Sequence[str], time: str, name: str) -> Answer:
+def of_rows(frame: pl.DataFrame, *, key: Sequence[str], time: str, name: str, may_be_none: bool = False) -> Answer:
     """Rows of a query as Parquet, in the order of the key, then of all other columns: a database gives them in any order, and the
-    same rows are to be the same delivery. Raises ExtractionRefused where there are none, or the column of time is missing."""
-    if not frame.height:
+    same rows are to be the same delivery. Raises ExtractionRefused where there are none, unless that says something
+    (`may_be_none`), or the column of time is missing."""
+    if not frame.height and not may_be_none:
         raise ExtractionRefused(f"{name}: the query gives no rows; if they come later, declare a longer `settle` of this source")
     if time and time not in frame.columns:
         raise ExtractionRefused(
-            f"{name}: the query gives no column '{time}', which says which partition a row is of; it gives "
+            f"{name}: the query gives no column '{time}', which is the `time` of the table; it gives "
             f"{', '.join(frame.columns)}; select it, or correct `time` of the table"
         )
     first = [column for column in key if column in frame.columns]
@@ -41,10 +43,11 @@ def of_rows(frame: pl.DataFrame, *, key: Sequence[str], time: str, name: str) ->
     return Answer(parquet_bytes(frame), frame.height)
 
 
-def of_files(contents: Mapping[str, bytes], spec: ReferenceSpec) -> Answer:
-    """One file as it is; of several their rows, in the order of their names, written like the first. Raises DeliveryError, and
-    ExtractionRefused where their columns differ."""
-    frames = {name: read_delivery(content, table=spec, name=name) for name, content in contents.items()}
+def of_files(contents: Mapping[str, bytes], spec: ReferenceSpec, *, may_be_none: bool = False) -> Answer:
+    """One file as it is; of several their rows, in the order of their names, written like the first. Raises DeliveryError, also
+    for a file without rows unless that says something (`may_be_none`), and ExtractionRefused where their columns differ."""
+    read = partial(read_delivery, table=spec, may_be_empty=may_be_none)
+    frames = {name: read(content, name=name) for name, content in contents.items()}
     digests = {name: sha256(content) for name, content in contents.items()}
     (first, frame), *others = frames.items()
     for name, other in others:

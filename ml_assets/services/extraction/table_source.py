@@ -8,20 +8,25 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ml_assets.core.digests import digest_json, sha256
 from ml_assets.core.lineage.extractions import ExtractionRecord
 from ml_assets.core.lineage.partitions import Partitions, partitions_of, utc_now
+from ml_assets.core.outcomes.maturity import matures_at
 from ml_assets.services.extraction.answers import Answer, ExtractionRefused, of_files, of_rows
 from ml_assets.services.extraction.source_files import WHOLE, FilesByPartition, upstream_states
 from ml_assets.services.next_window import next_delivery
+from ml_assets.spec.delivery import ReferenceSpec
+from ml_assets.spec.labels import LabelsSpec
 from ml_assets.spec.product import Product
 from ml_assets.spec.sources import SourceSpec
 from resources.landing import Landing
 from resources.ledger.extractions import extractions
 from resources.ledger.ledger import Ledger
 from resources.ledger.records import Record
+from resources.outcome_files import source_file
 from resources.sources.databases import Bounds, Database, database_of
 from resources.sources.files import SourceFiles
 
@@ -75,6 +80,12 @@ class TableSource:
         return None if is_whole else partitions_of(self.product)
 
     @property
+    def outcomes(self) -> LabelsSpec | None:
+        """The section `labels`, if the table is that of outcomes: what it brings counts together with what others deliver."""
+        labels = self.product.labels
+        return labels if labels and self.table in labels.delivered else None
+
+    @property
     def known(self) -> dict[str, Record[ExtractionRecord]]:
         """The newest extraction of each partition; of a static table that of the newest delivery, under ""."""
         recorded = extractions(self.ledger, self.product.name).items()
@@ -88,7 +99,8 @@ class TableSource:
         known, there, over = self.known, self._delivered(), self._over(now)
         missing = [key for key in over if key not in known and key not in there]
         if self.spec.sql:
-            yield from (DueExtraction(self.table, key, None) for key in missing)
+            early = [key for key in over if key in known and self._was_early(known[key], now)]
+            yield from (DueExtraction(self.table, key, None) for key in (*early, *missing))
             watched = [key for key in over if key in known][-self.spec.watched :] if self.spec.watch else []
             states: Mapping[str, str] = {key: self._watched(key) for key in watched}
         else:
@@ -114,9 +126,9 @@ class TableSource:
         if self.product.partitions.is_static and self.table in self.product.delivery.tables:
             is_same = last is not None and last.body.content == digest
             key = last.body.partition if last and is_same else next_delivery(self.landing, self.ledger, self.product, self.table)
-        file = self.landing.file(self.product, self.table, key)
+        file = self._file(key)
         if is_new := not file.is_file() or sha256(file.read_bytes()) != digest:
-            self.landing.put(self.product, self.table, key, answer.content)
+            self.landing.write(file, answer.content)
         record = ExtractionRecord(
             product=self.product.name,
             table=self.table,
@@ -135,7 +147,7 @@ class TableSource:
         of = f" --partition {partition}" if partition else ""
         tables = f" --table {self.table}" if len(self.product.sources) > 1 else ""
         command = f"`ml-assets extract {self.product.name}{of}{tables} --again`"
-        if last is not None and (state is None or state == last.body.state):
+        if last is not None and (state is None or state == last.body.state) and not self._was_early(last, utc_now()):
             raise ExtractionRefused(
                 f"{self._name(partition)} was asked for {last.at[:16]} UTC ({last.body.rows:,} rows, {last.body.content[:9]}); "
                 f"{command} asks the source again"
@@ -143,8 +155,22 @@ class TableSource:
         if last is None and partition in self._delivered():
             raise ExtractionRefused(f"{self._name(partition)} was delivered by hand; {command} replaces that")
 
+    def _was_early(self, last: Record[ExtractionRecord], now: datetime) -> bool:
+        """Whether the outcomes of a partition were asked for before they were complete, and are complete at a moment."""
+        at = matures_at(self.product, last.body.partition) if self.outcomes and self.spec.sql else None
+        return at is not None and last.at < at.isoformat() and at.replace(tzinfo=None) <= now
+
+    def _file(self, partition: str) -> Path:
+        """Where the source delivers a partition."""
+        if self.outcomes:
+            return source_file(self.landing, self.product, partition)
+        return self.landing.file(self.product, self.table, partition)
+
     def _delivered(self) -> frozenset[str]:
-        """The partitions that have a file; "" where a table that is delivered whole has one."""
+        """The partitions that have a file; "" where a table that is delivered whole has one. Files of outcomes are in no one's
+        way."""
+        if self.outcomes:
+            return frozenset()
         if self.table in self.product.delivery.reference:
             is_there = self.landing.file(self.product, self.table).is_file()
             return frozenset([WHOLE] if is_there else [])
@@ -156,9 +182,15 @@ class TableSource:
         if self.calendar is None:
             return [WHOLE]
         calendar = self.calendar
-        newest = calendar.shift(calendar.key_of(now - self.spec.delay), -1)
+        newest = calendar.shift(calendar.key_of(now - self._delay), -1)
         last = calendar.shift(calendar.end, -1) if calendar.end else newest
         return [*calendar.keys(calendar.start, min(newest, last, key=calendar.ordinal))]
+
+    @property
+    def _delay(self) -> timedelta:
+        """How long after its end a partition is asked for: outcomes once they are complete, unless `settle` says otherwise."""
+        is_declared = "settle" in self.spec.model_fields_set
+        return self.outcomes.maturity if self.outcomes and not is_declared else self.spec.delay
 
     def _watched(self, partition: str) -> str:
         """The digest of the watched value; "" where none is declared."""
@@ -171,16 +203,21 @@ class TableSource:
         return upstream_states(self.instance, self.spec.asset, self.calendar) if self.instance else {}
 
     def _answer(self, partition: str) -> Answer:
-        name = self._name(partition)
+        name, is_no = self._name(partition), self.outcomes is not None and self.outcomes.absent == "negative"
         if self.spec.sql:
             frame = self._database.rows(self.spec.sql, self._bounds(partition))
-            time = getattr(self.product.table(self.table), "time", "")
-            return of_rows(frame, key=self.product.features.key, time=time, name=f"{name}: {self._database.name}")
+            key, time = self.product.features.key, getattr(self._table, "time", "")
+            return of_rows(frame, key=key, time=time, name=f"{name}: {self._database.name}", may_be_none=is_no)
         files = self._files.listed().get(partition, [])
         if not files:
             raise ExtractionRefused(f"{name}: there is no file at {self.spec.uri}; put it there, or correct the URL")
         contents = {file.name: self._files.files.read(file) for file in files}
-        return of_files(contents, self.product.table(self.table))
+        return of_files(contents, self._table, may_be_none=is_no)
+
+    @property
+    def _table(self) -> ReferenceSpec:
+        """How files of the table are written."""
+        return self.outcomes.delivered[self.table] if self.outcomes else self.product.table(self.table)
 
     @cached_property
     def _database(self) -> Database:

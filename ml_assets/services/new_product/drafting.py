@@ -14,7 +14,8 @@ from ml_assets.core.draft.contract_text import contract_text
 from ml_assets.core.draft.dbt_text import dbt_files, plain
 from ml_assets.core.draft.draft import Draft
 from ml_assets.core.draft.drafting import drafted, planned
-from ml_assets.core.draft.gates import Plan, tried_plan
+from ml_assets.core.draft.first_release import decided_plan
+from ml_assets.core.draft.gates import Plan
 from ml_assets.core.draft.product_text import product_text
 from ml_assets.core.draft.profile_page import page
 from ml_assets.core.draft.request import DraftRefused, DraftRequest
@@ -67,14 +68,16 @@ def new_product(
     root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=root, prefix=".new-") as scratch:
         staged = Path(scratch) / request.name
-        plan = planned(draft)
-        product = _loaded(write_product(staged, draft, plan, port=port))
+        product = _loaded(write_product(staged, draft, planned(draft), port=port))
         draft = replace(draft, quarantined=_most_refused(draft, product))
         draft = with_origin(draft, source.asked)
-        requests, rows = _features(draft, product)
-        slices = [column.field for column in draft.slices]
-        tried = tried_plan(plan, rows, product, slices=slices, say=say)
-        plan = replace(tried, notes=(*plan.notes, *tried.notes))
+        requests, _ = _features(draft, product)
+        plan = decided_plan(
+            draft,
+            loaded=lambda plan: _loaded(write_product(staged, draft, plan, port=port)),
+            features=lambda product: _features(draft, product)[1],
+            say=say,
+        )
         _refuse_unless_whole(_loaded(write_product(staged, draft, plan, port=port)))
         files = tuple(sorted(path.relative_to(staged).as_posix() for path in staged.rglob("*") if path.is_file()))
         try:

@@ -41,6 +41,7 @@ def _rows(written: WrittenProduct) -> Iterator[tuple[str, str]]:
         yield "slices", ", ".join(column.name for column in draft.slices)
     value = f"; {plan.metric} was {plan.value:.3g} in the trial" if plan.value is not None else ""
     yield "gates", f"{', '.join(claim.name for claim in plan.claims)}, by {plan.unit}{value}"
+    yield "release", f"the first {plan.release}" if plan.release and plan.release.number else "none in this history"
     yield "port", str(written.product.endpoint.port)
     yield "profile", str(written.history.profile)
 
@@ -61,3 +62,5 @@ def _to_look_at(written: WrittenProduct) -> Iterator[str]:
         yield f"{name} has {count} whole numbers, and is taken for {count} classes; if it is an amount: --task regression"
     yield from draft.notes
     yield from written.plan.notes
+    if (release := written.plan.release) and release.reasons:
+        yield f"a replay of this history ends without a release: {'; '.join(release.reasons)}"
