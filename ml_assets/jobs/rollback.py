@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from pydantic import Field
 
+from ml_assets.core.release.identity import By
+from ml_assets.services.people.permission import require
 from ml_assets.spec.product import Product
 from resources.endpoints.moves import Endpoints
 
@@ -22,13 +24,14 @@ class Rollback(dg.Config):
     )
 
 
-def roll_back(endpoints: Endpoints, product: Product, *, to: str | None, by: str, reason: str) -> "tuple[Pointer, str]":
+def roll_back(endpoints: Endpoints, product: Product, *, to: str | None, by: By, reason: str) -> "tuple[Pointer, str]":
     """Let an earlier release serve in production, and ask the server to swap. Returns the new pointer and the server's answer.
     Raises DecisionRefused and NothingToRollBackTo."""
     from ml_assets.services.replicas.notify import notify_server
     from resources.ledger.decisions import signed
 
     who, why = signed(by, reason, what="rollback")
+    require(endpoints.ledger, product, "rollback", by)
     endpoints.settle(product.name, "production")
     pointer = endpoints.rollback(product.name, to=to, by=who, reason=why)
     return pointer, notify_server(endpoints.ledger, product, pointer.release)

@@ -61,9 +61,11 @@ def _heading(subject: Mapping[str, Any], node: Node) -> Iterator[str]:
         yield f"  gave {prediction['score']} at {prediction['at']} in {prediction['environment']}, id {prediction['id']}"
         yield f"  asked {json.dumps(prediction['request'])}"
     for approval in node["approvals"]:
-        yield f"  {approval['kind']} at {approval['at'][:19]} by {approval['by']} ({approval['via']}): {approval['reason']}"
+        how = ", ".join(filter(None, [approval["via"], approval.get("proof")]))
+        yield f"  {approval['kind']} at {approval['at'][:19]} by {approval['by']} ({how}): {approval['reason']}"
     for move in node["moves"]:
-        yield f"  {move['environment']}: {move['kind']} at {move['at'][:19]} by {move['by']}: {move['reason']}"
+        by = f"{move['by']} ({move['proof']})" if "proof" in move else move["by"]
+        yield f"  {move['environment']}: {move['kind']} at {move['at'][:19]} by {by}: {move['reason']}"
     yield ""
 
 

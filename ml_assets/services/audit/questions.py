@@ -169,6 +169,7 @@ def _moves(connection: Connection, snapshots: Sequence[str]) -> dict[str, list[A
     for entry in _entries(connection, sorted(seqs)):
         move = read(entry, MoveRecord).body
         move_fields = {"environment": move.environment, "by": move.by, "reason": move.reason}
+        move_fields |= {"proof": move.proof} if move.proof else {}
         moves.setdefault(move.bundle, []).append({"kind": entry.kind, "at": entry.at, **move_fields})
     return moves
 
