@@ -53,9 +53,8 @@ def test_a_name_that_was_typed_decides_nothing(declared: People, command: Comman
     for act, args in attempts.items():
         done = command(*args)
         assert isinstance(done.exception, NotPermitted), done.output
-        assert f"who may {act}, and 'ana' is a name that was typed".replace("'ana'", repr(args[args.index("--by") + 1])) in str(
-            done.exception
-        )
+        typed = args[args.index("--by") + 1]
+        assert f"under people.{act} who may do this, and {typed!r} is a name that was typed" in str(done.exception)
         assert "`ml-assets people add NAME` makes one" in str(done.exception)
     assert [entry.body["decision"] for entry in declared.entries("refusal")] == [*attempts]
     kinds = {entry.kind for entry in declared.home.space.ledger.entries()}
@@ -81,12 +80,12 @@ def test_a_key_of_somebody_who_is_not_named_decides_nothing(declared: People, co
     done = approved(declared, command, "--key", key(declared, "cleo"))
     assert isinstance(done.exception, NotPermitted)
     assert "cleo (key " in str(done.exception)
-    assert "may not approve; product.yaml names for people.approve: ana, ben" in str(done.exception)
+    assert "may not do this; product.yaml names under people.approve: ana, ben" in str(done.exception)
     (refusal,) = declared.entries("refusal")
     assert refusal.body["by"] == "cleo"
     assert refusal.body["proof"].startswith("key ")
     nobody = command("rollback", "flights", "--key", key(declared, "ana"))
-    assert "names for people.rollback: nobody" in str(nobody.exception)
+    assert "names under people.rollback: nobody" in str(nobody.exception)
 
 
 def test_somebody_elses_key_an_expired_one_and_a_removed_one_are_refused(declared: People, command: Command) -> None:

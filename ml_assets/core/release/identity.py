@@ -41,13 +41,13 @@ def not_permitted(product: Product, act: Act, by: By) -> str:
     if not isinstance(by, Identity):
         typed = f"{by!r} is a name that was typed" if by.strip() else "nobody is known"
         return (
-            f"{product.name}: product.yaml says under people: who may {act}, and {typed}; decide with a key of your own "
+            f"{product.name}: product.yaml says under people.{act} who may do this, and {typed}; decide with a key of your own "
             "(ML_ASSETS_PERSON_KEY or --key; `ml-assets people add NAME` makes one), or in Dagster behind the proxy"
         )
     if product.people.may(act, by.person):
         return ""
     named = ", ".join(getattr(product.people, act)) or "nobody"
-    return f"{product.name}: {by.person} ({by.proof}) may not {act}; product.yaml names for people.{act}: {named}"
+    return f"{product.name}: {by.person} ({by.proof}) may not do this; product.yaml names under people.{act}: {named}"
 
 
 def counts(product: Product, act: Act, *, person: str, proof: str) -> bool:

@@ -14,16 +14,16 @@ from datetime import UTC, date, datetime
 from typing import Literal, get_args
 
 from ml_assets.errors import MlAssetsError
+from ml_assets.spec.people import NAME
 
 Scope = Literal["predict", "outcomes", "admin", "person"]
 SERVED: tuple[Scope, ...] = ("predict", "outcomes", "admin")
 """The scopes of keys that an endpoint takes."""
 PEER = "another worker"
 """The name of the key of a server's workers; no configured key has it, because it has spaces."""
-OWNER = r"[A-Za-z0-9_.@+-]{1,64}"
 _SCOPES: Mapping[str, Scope] = {scope: scope for scope in get_args(Scope)}
 _LINE = re.compile(
-    rf"(?P<scope>{'|'.join(_SCOPES)}):(?P<hash>[0-9a-f]{{64}})(?::(?P<owner>{OWNER})(?::(?P<until>\d{{4}}-\d\d-\d\d))?)?"
+    rf"(?P<scope>{'|'.join(_SCOPES)}):(?P<hash>[0-9a-f]{{64}})(?::(?P<owner>{NAME})(?::(?P<until>\d{{4}}-\d\d-\d\d))?)?"
 )
 
 
@@ -63,7 +63,7 @@ def new_key(scope: Scope, owner: str = "", until: date | None = None) -> tuple[s
     without an owner."""
     if until and not owner:
         raise KeysRefused("a key that has a last day needs an owner too")
-    if owner and not re.fullmatch(OWNER, owner):
+    if owner and not re.fullmatch(NAME, owner):
         raise KeysRefused(f"{owner!r} cannot own a key: a name has letters, digits and _.@+-, at most 64 of them")
     key = f"mla_{secrets.token_urlsafe(32)}"
     return key, ":".join(filter(None, [scope, _digest(key.encode()), owner, until.isoformat() if until else ""]))
