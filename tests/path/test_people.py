@@ -1,16 +1,19 @@
 """Where a product declares people, only they decide, by what shows who they are; whatever is forged is refused and recorded."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from click.testing import CliRunner, Result
 
 from ml_assets.cli import cli
-from ml_assets.services.people.keys import NotKnown, add, remove
+from ml_assets.core.release.identity import Identity
+from ml_assets.services.people.keys import NotKnown, add, asked_by, remove
 from ml_assets.services.people.permission import NotPermitted
 from ml_assets.services.release_status import waiting as who_waits
 from resources.ledger.decisions import DecisionRefused
+from resources.logins.run_tags import PERSON_TAG, asker_of
 from resources.tracking import registry
 from sensors.registry import reconcile
 from tests.support.homes.people_home import SECOND, People, command, json_of, people, waiting
@@ -142,3 +145,35 @@ def test_a_moved_alias_approves_nothing_and_is_put_back(declared: People) -> Non
     assert declared.entries("approval") == []
     assert [entry.body["stage"] for entry in declared.entries("refusal")] == ["registry"]
     assert issubclass(NotPermitted, DecisionRefused)
+
+
+def test_whoever_asked_for_a_release_is_not_one_of_the_four_eyes_that_approve_it(declared: People, command: Command) -> None:
+    declared.home.edit(
+        "product.yaml", (r"iterations: 5", "iterations: 6"), (r"approve: \[ana, ben\]", "approve: [ana, ben, cleo]")
+    )
+    assert "model" in declared.home.run(SECOND, person="Ana").computed
+    assert declared.home.space.ledger.record_of(declared.home.get("release", SECOND)).body.by == "Ana"
+    own = approved(declared, command, "--key", key(declared, "ana"))
+    assert isinstance(own.exception, DecisionRefused)
+    assert "ana asked for the run that made release" in str(own.exception)
+    assert "somebody else whom people.approve names has to approve it" in str(own.exception)
+    release, evaluation = declared.home.get("release", SECOND), declared.home.get("evaluation", SECOND)
+    about = {"product": "flights", "release": release.snapshot, "evaluation": evaluation.id, "manifest": release.id}
+    statement = {"name": declared.release, "decision": "approved", "reason": "fine", "via": "cli", "proof": "key 12345678"}
+    declared.home.space.ledger.append("approval", {**about, **statement, "by": "ANA"})
+    assert json_of(approved(declared, command, "--key", key(declared, "ben"), "--json"))["answers"] is None
+    assert json_of(approved(declared, command, "--key", key(declared, "cleo"), "--json"))["answers"] == declared.release
+    assert "asked for by Ana" in command("lineage", declared.release).output
+
+
+def test_a_run_of_a_command_says_by_whose_key_it_was_asked_for(declared: People) -> None:
+    settings = declared.home.space.settings
+    assert asked_by(settings, "run-1") == {}
+    by_key = replace(settings, person_key=key(declared, "ana"))
+    assert asked_by(by_key, "run-1") == {PERSON_TAG: "ana"}
+    signed = asked_by(replace(by_key, proxy_secret="secret"), "run-1")
+    assert asker_of(signed, run="run-1", secret="secret") == Identity("ana", "login, run run-1")
+    assert asker_of(signed, run="run-2", secret="secret") == "ana", (
+        "the run is tried again: it takes a right away, and gives none"
+    )
+    assert asker_of({}, run="run-1", secret="secret") == ""

@@ -179,7 +179,7 @@ def _node(entry: Entry, checks: Mapping[str, Any], moves: Mapping[str, Any], dec
     node = {"manifest": entry.body["id"], "asset": f"{recipe['product']}/{recipe['stage']}", "partition": recipe["partition"]}
     node |= {"data_version": manifest["data_version"], "snapshot": manifest["snapshot"]}
     node |= {"at": entry.at, "run": entry.body["run"], "source": entry.body.get("source")}
-    node |= {"seconds": entry.body.get("seconds")}
+    node |= {"seconds": entry.body.get("seconds")} | ({"asked_by": entry.body["by"]} if "by" in entry.body else {})
     node |= {name: recipe[name] for name in ("code", "config", "environment", "seed", "threads", "details")}
     node |= {"facts": manifest["facts"], "checks": checks.get(entry.body["id"], {})}
     about = [i["manifest"] for i in recipe["inputs"] if i["asset"] == f"{recipe['product']}/evaluation"]

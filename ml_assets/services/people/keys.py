@@ -7,6 +7,8 @@ from pathlib import Path
 from ml_assets.core.release.identity import Identity
 from ml_assets.errors import MlAssetsError
 from ml_assets.serving.http.api_keys import ApiKey, Scope, key_of, new_key, parse_keys
+from resources.logins.run_tags import PERSON_TAG, signed_tags
+from resources.settings import Settings
 from resources.store.blobs import write_atomically
 
 PERSON: tuple[Scope] = ("person",)
@@ -30,6 +32,14 @@ def identify(file: Path, key: str) -> Identity:
     if found.expired:
         raise NotKnown(f"the {found.expired}; {AGAIN}")
     return Identity(found.owner, f"key {found.id}")
+
+
+def asked_by(current: Settings, run: str) -> dict[str, str]:
+    """The tags of a run that this process asks for, by the key that it has; none without a key. Raises NotKnown."""
+    if not current.person_key:
+        return {}
+    person = identify(current.people_keys, current.person_key).person
+    return signed_tags(person, run=run, secret=current.proxy_secret) if current.proxy_secret else {PERSON_TAG: person}
 
 
 def add(file: Path, owner: str, until: date) -> tuple[str, str]:
