@@ -58,7 +58,7 @@ def _excused(lineage: Lineage, product: Product, evaluation: Manifest) -> str:
     from ml_assets.core.release.clearance import clearance
 
     model = lineage.made_from(evaluation)["model"]
-    override = Decisions(lineage.ledger).override(evaluation, model)
+    override = Decisions(lineage.ledger).override(product, evaluation, model)
     facts = EvaluationFacts.of(evaluation)
     permit = clearance(product, facts.verdict, has_champion=facts.champion is not None, override=override)
     if permit.overridden and override:

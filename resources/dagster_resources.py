@@ -21,7 +21,8 @@ from resources.landing import Landing, open_landing
 from resources.ledger import leases
 from resources.ledger.ledger import Ledger
 from resources.lineage import Lineage, open_lineage
-from resources.settings import Settings, variable
+from resources.logins.run_tags import asker_of
+from resources.settings import Settings, settings, variable
 from resources.store.snapshots import Snapshots, open_snapshots
 from resources.tracking.mlflow_catalogue import Catalogue
 
@@ -63,7 +64,8 @@ class LedgerResource(ConfigurableResourceFactory[Ledger]):
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Ledger]:
         """Give the connections back when the run, or the sensor's tick, is over; a run holds its lease meanwhile."""
         run = context.run_id or ""
-        ledger = Ledger(self.url, head_checkpoint=Path(self.head), run=run)
+        asker = asker_of(context.run.tags, run=run, secret=settings().proxy_secret) if context.run else ""
+        ledger = Ledger(self.url, head_checkpoint=Path(self.head), run=run, asker=asker)
         try:
             with leases.hold(ledger.engine, run) if run else nullcontext():
                 yield ledger

@@ -15,11 +15,11 @@ ROOT = Path(ml_assets.__file__).resolve().parent.parent
 """The folder that the package lies in: a checkout, or an environment's packages."""
 MLFLOW_UI = "http://127.0.0.1:5000"
 """Where `ml-assets dev` starts the MLflow UI by default."""
-
 OWN_FOLDER = ".ml-assets"
 """A file in Dagster's folder of a home, by which it is told from a team's."""
 
-SECRETS = ("store", "ledger", "mlflow", "key", "upstream_store", "upstream_ledger", "dagster_token", "dagster")
+_URLS = ("store", "ledger", "mlflow", "upstream_store", "upstream_ledger", "dagster")
+SECRETS = (*_URLS, "key", "dagster_token", "person_key", "proxy_secret")
 """Settings that may hold a secret: the value may lie in a file, which `ML_ASSETS_<NAME>_FILE` names."""
 
 _UNUSABLE = {
@@ -49,7 +49,9 @@ class Settings:
     this one and never written: what is recorded there is not made again. `dagster_url` is the webserver that `ml-assets deploy`
     asks, with `dagster_token`. `dagster` is the database of Dagster's storage, empty where it lies in Dagster's folder, which is
     `team_dagster` where somebody else made it. `landing_url` is where deliveries lie in an object store; `landing` then holds
-    the same. `notify` is the file of the channels that notices go out by; empty where none is named."""
+    the same. `notify` is the file of the channels that notices go out by; empty where none is named. `people` is the file of
+    people's keys, hashed; `person_key` is that of whoever runs this process. The login that a proxy before Dagster sends in
+    `proxy_header` counts with `proxy_secret`."""
 
     home: Path
     landing: Path
@@ -72,6 +74,10 @@ class Settings:
     dagster: str = field(default="", repr=False)
     team_dagster: Path | None = None
     advertise: str = ""
+    people: str = ""
+    person_key: str = field(default="", repr=False)
+    proxy_header: str = "X-Forwarded-User"
+    proxy_secret: str = field(default="", repr=False)
 
     @property
     def dagster_home(self) -> Path:
@@ -80,7 +86,7 @@ class Settings:
 
     @property
     def dagster_storage(self) -> str:
-        """The URL of Dagster's storage with the driver that dagster-postgres is made for; empty where there is none."""
+        """The URL of Dagster's storage with the driver of dagster-postgres; empty where there is none."""
         return with_driver(self.dagster)
 
     @property
@@ -102,6 +108,11 @@ class Settings:
     def ledger_head(self) -> Path:
         """The checkpoint of the ledger's last entry."""
         return self.home / "ledger.head"
+
+    @property
+    def people_keys(self) -> Path:
+        """The file of people's keys, hashed."""
+        return Path(self.people or self.home / "people.keys")
 
     @property
     def logs(self) -> Path:
@@ -150,8 +161,7 @@ class Settings:
 
 
 def with_driver(url: str) -> str:
-    """The URL of a PostgreSQL database with the driver of dagster-postgres: SQLAlchemy 2.1 takes another one by itself, whose
-    statements differ, so that events are lost (dagster#33958)."""
+    """The PostgreSQL URL with the driver of dagster-postgres: SQLAlchemy 2.1's own loses events (dagster#33958)."""
     return f"postgresql+psycopg2://{url.partition('://')[2]}" if url else ""
 
 
@@ -194,6 +204,10 @@ def settings(environ: Mapping[str, str] | None = None) -> Settings:
         dagster=_dagster_database(env.get("ML_ASSETS_DAGSTER") or ""),
         team_dagster=_team_dagster(env, home),
         advertise=env.get("ML_ASSETS_ADVERTISE") or "",
+        people=str(Path(env["ML_ASSETS_PEOPLE"]).resolve()) if env.get("ML_ASSETS_PEOPLE") else "",
+        person_key=env.get("ML_ASSETS_PERSON_KEY") or "",
+        proxy_header=env.get("ML_ASSETS_PROXY_HEADER") or "X-Forwarded-User",
+        proxy_secret=env.get("ML_ASSETS_PROXY_SECRET") or "",
     )
 
 

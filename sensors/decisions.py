@@ -54,7 +54,7 @@ def _requests(product: Product, lineage: Lineage) -> Iterator[dg.RunRequest]:
     if not recorded and not freeze:
         return
     for status in release_statuses(lineage, product) if not frozen(ledger, product.name, datetime.now(UTC)) else ():
-        statements = decisions.statements(status.release, status.evaluation)
+        statements = decisions.statements(product, status.release, status.evaluation)
         newest = statements[-1].entry if statements else status.override.entry if status.override else ""
         if freeze and ledger.record_of(status.release).at < freeze.body.until:
             newest = freeze.hash  # it was kept out of production until then
@@ -66,7 +66,7 @@ def _requests(product: Product, lineage: Lineage) -> Iterator[dg.RunRequest]:
         release = ledger.current(product.name, "release", key)
         if evaluation is None or evaluation.id in bad:
             continue
-        override = decisions.override(evaluation, lineage.made_from(evaluation)["model"])
+        override = decisions.override(product, evaluation, lineage.made_from(evaluation)["model"])
         is_released = release is not None and lineage.made_from(release)["evaluation"].id == evaluation.id
         if override is not None and not is_released:
             yield _request(key, override.entry)

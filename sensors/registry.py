@@ -1,13 +1,15 @@
 """Somebody moved the alias `production` in MLflow, or it lags behind: it shows again what the ledger says.
 
-Moved to a release that waits for approval, that is an approval. Moved to anything else, it is recorded as a refusal. The registry
-never decides: either way the alias is put back on the release that serves, and follows when another one does.
+Moved to a release that waits for approval, that is an approval, unless the product declares `people`: MLflow doesn't say who
+moved it. Moved to anything else, it is recorded as a refusal. The registry never decides: either way the alias is put back on the
+release that serves, and follows when another one does.
 """
 
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from ml_assets.core.release.identity import not_permitted
 from ml_assets.services.release_status import answer
 from ml_assets.spec.product import Product
 from resources.ledger.decisions import DecisionRefused
@@ -80,7 +82,10 @@ def _moved(product: Product, lineage: Lineage, client: "MlflowClient", now: Show
 
 
 def _unfit(product: Product, lineage: Lineage, client: "MlflowClient", now: ShownInMlflow) -> str:
-    """Return why the version cannot be approved, whatever waits: it isn't ours, or not what was registered."""
+    """Return why the version cannot be approved, whatever waits: MLflow doesn't know who moved an alias, so that it counts for
+    nothing where people are declared; it isn't ours; or not what was registered."""
+    if why := not_permitted(product, "approve", now.person):
+        return f"an alias approves nothing here: {why}"
     known = [m for m in lineage.ledger.by_prefix(now.bundle) if m.recipe.stage == "release"] if len(now.bundle) == 64 else []
     if not any(m.snapshot == now.bundle and m.recipe.product == product.name for m in known):
         return "it is unknown: the ledger has no release with this version's bundle"

@@ -4,6 +4,9 @@ By path, as YAML. tests/project/test_docs_site.py holds each against the key's o
 """
 
 from collections.abc import Mapping
+from typing import get_args
+
+from ml_assets.spec.people import Act
 
 EXAMPLES: Mapping[str, str] = {
     "name": "flights",
@@ -78,6 +81,7 @@ EXAMPLES: Mapping[str, str] = {
     "endpoint.canary.bound": "0.1",
     "endpoint.canary.share": "0.1",
     "staging.p99_ratio": "1.5",
+    **{f"people.{act}": "[ana, ben]" for act in get_args(Act)},
     "monitoring.reference": "same_season",
     "monitoring.score_psi": "0.25",
     "monitoring.column_psi": "0.25",

@@ -73,6 +73,7 @@ COMMANDS = {
         "schema": "Print the JSON Schema of product.yaml, or of report.json.",
     },
     "ledger": {"ledger": "Show, move and open up the ledger's database."},
+    "people": {"people": "Make, show and remove the keys that people are known by when they decide."},
     "gates": {"gates": "Test the promises of a product's gates, and show their budget."},
 }
 """The commands of each folder, with their help. A folder's own name is the command that groups the rest of it."""

@@ -4,7 +4,9 @@ from ml_assets.core.lineage.facts import FeaturesFacts, FoldFacts
 from ml_assets.core.lineage.partitions import partitions_of
 from ml_assets.core.lineage.reads import is_beyond_folds
 from ml_assets.core.lineage.reopenings import ReopeningRecord
+from ml_assets.core.release.identity import By
 from ml_assets.errors import MlAssetsError
+from ml_assets.services.people.permission import require
 from ml_assets.spec.product import Product
 from resources.ledger import reopenings
 from resources.ledger.ledger import Ledger
@@ -41,7 +43,7 @@ def no_fold_left(product: Product, fold: FoldFacts | None = None, partition: str
     )
 
 
-def reopen(ledger: Ledger, product: Product, partition: str, *, by: str, reason: str) -> Record[ReopeningRecord]:
+def reopen(ledger: Ledger, product: Product, partition: str, *, by: By, reason: str) -> Record[ReopeningRecord]:
     """Record that a person lets the candidate as of a delivery be tested on the last fold again. Raises NothingToReopen, and
     DecisionRefused without a name or a reason."""
     partitions_of(product).require(partition)
@@ -61,6 +63,7 @@ def reopen(ledger: Ledger, product: Product, partition: str, *, by: str, reason:
             f"{product.name} {partition}: only the newest delivery can be tested on the last fold again; {last}: "
             f"`ml-assets run {product.name} --partition {newest or partition}`"
         )
+    require(ledger, product, "reopen", by)
     if known := reopenings.reopened(ledger, product.name).get(partition):
         return known
     fold = fold_of(ledger, product, partition)

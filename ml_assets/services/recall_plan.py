@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from ml_assets.core.lineage.facts import ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.stages import test_keys, train_keys
+from ml_assets.core.release.identity import By
 from ml_assets.core.release.promotion import back
 from ml_assets.errors import MlAssetsError
 from ml_assets.spec.product import Product
@@ -50,7 +51,7 @@ class Consequences:
     again: Again
 
 
-def find(ledger: Ledger, product: Product, what: str, *, reason: str, by: str) -> Recall:
+def find(ledger: Ledger, product: Product, what: str, *, reason: str, by: By) -> Recall:
     """The recall of a partition, as it was read last, or of a release by its name or the beginning of its digest."""
     raw = ledger.current(product.name, "raw", what)
     if raw is not None:

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 from ml_assets.core.digests import digest_json
 from ml_assets.core.lineage.facts import EvaluationFacts, ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest
-from ml_assets.core.release.approvals import Answer, Approvals, Override, Via, approvals
+from ml_assets.core.release.approvals import Answer, Approvals, Override, Via, approvals, person
+from ml_assets.core.release.identity import By, name_of, recorded
 from ml_assets.core.release.promotion import SHORTEST_PREFIX, Decision, decide
 from ml_assets.core.release.records import ApprovalRecord, OverrideRecord
 from ml_assets.services.claims import release_claims
 from ml_assets.services.governed_gates import weakened_after_a_look
 from ml_assets.services.latency_evidence import latency_outdated
+from ml_assets.services.people.permission import require
 from ml_assets.services.promotion_policy import withheld_by_commit
 from ml_assets.spec.product import Product
 from resources.endpoints.moves import moves_of, recalled_bundles
@@ -63,13 +65,18 @@ def release_status(lineage: Lineage, product: Product, release: Manifest) -> Rel
     inputs = lineage.made_from(release)
     evaluation, model = inputs["evaluation"], inputs["model"]
     facts = EvaluationFacts.of(evaluation)
-    override = Decisions(lineage.ledger).override(evaluation, model)
+    override = Decisions(lineage.ledger).override(product, evaluation, model)
     permit = clearance(product, facts.verdict, has_champion=facts.champion is not None, override=override)
     reasons = [*permit.reasons, *unrecorded(lineage, product, evaluation)]
     if facts.candidate != model.data_version:
         reasons.append(f"the verdict is about model {facts.candidate[:12]}, not {model.data_version[:12]}")
     overrode = override.by if override and permit.overridden else ""
-    statements = Decisions(lineage.ledger).statements(release, evaluation)
+    askers = _askers(lineage.ledger, product, release, evaluation, model)
+    statements = [
+        said
+        for said in Decisions(lineage.ledger).statements(product, release, evaluation)
+        if said.decision == "refused" or person(said.by) not in askers
+    ]
     approval_reason = permit.approval_reason or weakened_after_a_look(lineage, product, evaluation)
     approved = approvals(statements, approval_reason=approval_reason, four_eyes=product.gates.four_eyes, overridden_by=overrode)
     moves = moves_of(lineage.ledger, product.name, "production")
@@ -133,27 +140,30 @@ def waiting(lineage: Lineage, product: Product) -> list[ReleaseStatus]:
 
 
 def answer(
-    lineage: Lineage, product: Product, named: str, *, decision: Answer, by: str, reason: str, via: Via
+    lineage: Lineage, product: Product, named: str, *, decision: Answer, by: By, reason: str, via: Via
 ) -> tuple[ReleaseStatus, Record[ApprovalRecord]]:
     """Approve or refuse the waiting release of this name or digest, and record it; what cannot count is recorded as a refusal."""
     signed(by, reason, what=decision)
+    require(lineage.ledger, product, "approve", by)
     attempt = {"stage": "approval", "release": named, "decision": decision}
     try:
         status = _answerable(lineage, product, named, decision)
+        _refuse_own(lineage, product, status, decision, by)
         entry = Decisions(lineage.ledger).answer(
             product, status.release, status.evaluation, decision=decision, by=by, reason=reason, via=via
         )
     except DecisionRefused as error:
-        _refuse(lineage.ledger, product, {**attempt, "by": by, "via": via}, error)
+        _refuse(lineage.ledger, product, {**attempt, **recorded(by), "via": via}, error)
         raise
     return release_status(lineage, product, status.release), entry
 
 
-def overrule(lineage: Lineage, product: Product, partition: str, *, by: str, reason: str, via: Via) -> Record[OverrideRecord]:
+def overrule(lineage: Lineage, product: Product, partition: str, *, by: By, reason: str, via: Via) -> Record[OverrideRecord]:
     """Override what the partition's verdict lacks, and record it; what no person can fix is recorded as a refusal."""
     from ml_assets.core.release.clearance import clearance
 
     signed(by, reason, what="override")
+    require(lineage.ledger, product, "override", by)
     evaluation = lineage.current(product, "evaluation", partition)
     model = lineage.current(product, "model", partition)
     try:
@@ -165,7 +175,7 @@ def overrule(lineage: Lineage, product: Product, partition: str, *, by: str, rea
             raise DecisionRefused(f"{product.name} {partition}: nothing to override: {why}")
         return Decisions(lineage.ledger).overrule(product, evaluation, model, reasons=lacking, by=by, reason=reason, via=via)
     except DecisionRefused as error:
-        attempt = {"stage": "override", "partition": partition, "evaluation": evaluation.id, "by": by, "via": via}
+        attempt = {"stage": "override", "partition": partition, "evaluation": evaluation.id, **recorded(by), "via": via}
         _refuse(lineage.ledger, product, attempt, error)
         raise
 
@@ -196,6 +206,23 @@ def _answerable(lineage: Lineage, product: Product, named: str, decision: Answer
         return chosen
     why = "; ".join(chosen.decision.reasons) or "it needs no approval any more"
     raise DecisionRefused(f"{product.name}: release {chosen.name} does not wait for approval: {why}{hint}")
+
+
+def _askers(ledger: Ledger, product: Product, *made: Manifest) -> frozenset[str]:
+    """The people who asked for the runs that made these, where four eyes of people who are named are required: another one has to
+    approve what they made."""
+    if product.people is None or not product.gates.four_eyes:
+        return frozenset()
+    return frozenset(person(ledger.record_of(manifest).body.by) for manifest in made) - {""}
+
+
+def _refuse_own(lineage: Lineage, product: Product, status: ReleaseStatus, decision: Answer, by: By) -> None:
+    made = (status.release, status.evaluation, lineage.made_from(status.release)["model"])
+    if decision == "approved" and person(name_of(by)) in _askers(lineage.ledger, product, *made):
+        raise DecisionRefused(
+            f"{product.name}: {name_of(by)} asked for the run that made release {status.name}, and four eyes are required: "
+            "somebody else whom people.approve names has to approve it"
+        )
 
 
 def _hint(lineage: Lineage, product: Product, statuses: list[ReleaseStatus] | None = None) -> str:

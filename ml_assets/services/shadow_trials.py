@@ -14,6 +14,7 @@ from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.reads import labelled_stage
 from ml_assets.core.metrics.score_columns import names
 from ml_assets.core.monitoring.shadow_harm import Judged, judge, pairs
+from ml_assets.core.release.identity import By
 from ml_assets.core.release.records import MoveRecord, ShadowRecord, Terms
 from ml_assets.services.replicas.notify import notify_server
 from ml_assets.services.replicas.shared_logs import served_log
@@ -84,7 +85,7 @@ def stop(
     product: Product,
     running: Record[ShadowRecord],
     *,
-    by: str,
+    by: By,
     reason: str,
 ) -> str:
     """End the shadow by a person's decision; return the server's reply."""

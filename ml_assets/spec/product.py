@@ -26,6 +26,7 @@ from ml_assets.spec.gates import GateSpec
 from ml_assets.spec.labels import LabelsSpec, ProbationSpec, outcomes_problem
 from ml_assets.spec.monitoring import MonitoringSpec, PlausibilitySpec
 from ml_assets.spec.partitions import ONE_DELIVERY, PartitionSpec, SplitSpec, WindowSpec
+from ml_assets.spec.people import PeopleSpec
 from ml_assets.spec.product_files import CONTRACT_FILE, SPEC_FILE, ProductFiles
 from ml_assets.spec.sections import (
     CiSpec,
@@ -75,6 +76,7 @@ class Product(Section):
     endpoint: EndpointSpec
     staging: StagingSpec | None = None
     promote: PromoteSpec | None = None
+    people: PeopleSpec | None = None
     monitoring: MonitoringSpec
     plausibility: PlausibilitySpec = PlausibilitySpec()
     probation: ProbationSpec | None = None

@@ -57,7 +57,7 @@ def _own_inputs(lineage: Lineage, product: Product, key: str) -> list[Manifest]:
         return own
     again = kept_evaluation(lineage, product, key)
     is_let_through = again is not None and EvaluationFacts.of(again).verdict.decision == "ACCEPT"
-    if again is None or not is_let_through or Decisions(lineage.ledger).override(evaluation, model) is not None:
+    if again is None or not is_let_through or Decisions(lineage.ledger).override(product, evaluation, model) is not None:
         return own
     return [lineage.made_from(again)["model"], again, features]
 
@@ -68,7 +68,7 @@ def _withheld(lineage: Lineage, product: Product, key: str) -> str:
 
     model, evaluation, _ = _own_inputs(lineage, product, key)
     facts = EvaluationFacts.of(evaluation)
-    override = Decisions(lineage.ledger).override(evaluation, model)
+    override = Decisions(lineage.ledger).override(product, evaluation, model)
     permit = clearance(product, facts.verdict, has_champion=facts.champion is not None, override=override)
     if not permit.reasons or facts.verdict.decision == "ACCEPT":
         return ""
@@ -87,7 +87,7 @@ def _refuse_without_evidence(lineage: Lineage, product: Product, key: str, *, ru
     facts = EvaluationFacts.of(evaluation)
     baselines = lineage.baselines(product, key, question=facts.question)
     compared = {role: release.snapshot for role, release in baselines.by_role.items()}
-    override = Decisions(lineage.ledger).override(evaluation, model)
+    override = Decisions(lineage.ledger).override(product, evaluation, model)
     reasons = refusals(product, model=model, evaluation=evaluation, compared=compared, override=override)
     reasons += unrecorded(lineage, product, evaluation)
     reasons += contradictions(lineage, product, evaluation)

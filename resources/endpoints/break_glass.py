@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from ml_assets.core.release.identity import By, Identity
 from ml_assets.errors import MlAssetsError
 from resources.endpoints.moves import Endpoints, NothingToRollBackTo
 from resources.endpoints.pointer import Pointer
@@ -31,6 +32,12 @@ class BreakGlass(msgspec.Struct, frozen=True):
     reason: str
     replaced: str
     pointer: Pointer
+    proof: str = ""
+
+    @property
+    def who(self) -> By:
+        """Who did it, as far as it was shown."""
+        return Identity(self.by, self.proof) if self.proof else self.by
 
     @property
     def name(self) -> str:
@@ -68,13 +75,14 @@ def is_recorded(endpoints: Endpoints, act: BreakGlass) -> bool:
     return any(entry.body.get("run") == act.name for entry in endpoints.ledger.entries(schema.entries.c.kind == "refusal"))
 
 
-def reconcile(endpoints: Endpoints, act: BreakGlass) -> str:
-    """Record the act, once. Returns what became of it. Raises LedgerConflict where the endpoint moves at this moment."""
+def reconcile(endpoints: Endpoints, act: BreakGlass, *, objection: str = "") -> str:
+    """Record the act, once; as a refusal where there is an objection to it. Returns what became of it. Raises LedgerConflict
+    where the endpoint moves at this moment."""
     if is_recorded(endpoints, act):
         return "recorded before"
     release = act.pointer.release
     now = endpoints.ledger.pointer(act.product, act.environment)
-    trouble = "it serves by the ledger already" if now and now.body.bundle == act.pointer.bundle else ""
+    trouble = objection or ("it serves by the ledger already" if now and now.body.bundle == act.pointer.bundle else "")
     if now and not trouble and now.body.bundle != act.replaced:
         trouble = f"the ledger had moved on to {now.body.release}, which serves"
     if not trouble:
@@ -82,7 +90,7 @@ def reconcile(endpoints: Endpoints, act: BreakGlass) -> str:
             endpoints.rollback(
                 act.product,
                 to=act.pointer.bundle,
-                by=act.by,
+                by=act.who,
                 reason=f"{act.reason}; {act.name}",
                 environment=act.environment,
             )

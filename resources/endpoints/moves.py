@@ -8,6 +8,7 @@ import msgspec
 
 from ml_assets.core.lineage.facts import ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest
+from ml_assets.core.release.identity import By, name_of, proof_of
 from ml_assets.core.release.promotion import Move, back, stack
 from ml_assets.core.release.records import MoveRecord, ShadowRecord
 from ml_assets.errors import MlAssetsError
@@ -41,7 +42,7 @@ class Endpoints:
         release: Manifest,
         *,
         environment: str,
-        by: str,
+        by: By,
         reason: str,
         expected: str | None,
         is_proven: bool = False,
@@ -56,13 +57,14 @@ class Endpoints:
             manifest=release.id,
             as_of=release.partition,
             previous=expected,
-            by=by,
+            by=name_of(by),
             reason=reason,
             is_proven=is_proven,
+            proof=proof_of(by),
         )
         return self._record(kind, move, expected=expected, release=release)
 
-    def rollback(self, product: str, *, to: str | None, by: str, reason: str, environment: str = "production") -> Pointer:
+    def rollback(self, product: str, *, to: str | None, by: By, reason: str, environment: str = "production") -> Pointer:
         """Let an earlier release serve again: the one before, or the one named `to` (name or digest). Recalled releases are
         skipped. Raises NothingToRollBackTo, and Recalled if the one named `to` was."""
         entries = self.ledger.moves(product, environment)
@@ -76,7 +78,7 @@ class Endpoints:
             )
         entry = next(entry for entry in reversed(entries) if entry.body.bundle == target.bundle)
         now = moves[-1].bundle
-        move = msgspec.structs.replace(entry.body, previous=now, by=by, reason=reason)
+        move = msgspec.structs.replace(entry.body, previous=now, by=name_of(by), reason=reason, proof=proof_of(by))
         release = self.ledger.manifest(move.manifest)
         assert release is not None
         return self._record("rollback", move, expected=now, release=release)

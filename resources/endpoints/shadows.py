@@ -14,6 +14,7 @@ from sqlalchemy import Connection, select
 
 from ml_assets.core.lineage.facts import ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest
+from ml_assets.core.release.identity import By, name_of, proof_of
 from ml_assets.core.release.records import MoveRecord, Outcome, ShadowRecord, Terms
 from ml_assets.errors import MlAssetsError
 from resources.endpoints.pointer import Shadow
@@ -73,10 +74,11 @@ def start(
 
 
 def stop(
-    ledger: Ledger, started: Record[ShadowRecord], *, outcome: Outcome, evidence: Mapping[str, Any], by: str, reason: str
+    ledger: Ledger, started: Record[ShadowRecord], *, outcome: Outcome, evidence: Mapping[str, Any], by: By, reason: str
 ) -> Record[ShadowRecord]:
     """Record the end of a shadow, its outcome and the evidence for it. Raises ShadowRefused if it has ended already."""
-    ending: dict[str, Any] = {"action": "stop", "terms": None, "started": started.hash, "by": by, "reason": reason}
+    ending: dict[str, Any] = {"action": "stop", "terms": None, "started": started.hash, "by": name_of(by), "reason": reason}
+    ending["proof"] = proof_of(by)
     body = msgspec.structs.replace(started.body, **ending, outcome=outcome, evidence=dict(evidence))
     still_running = partial(_refuse_unless_running, started=started)
     return read(ledger.append("shadow", body, guard=still_running), ShadowRecord)

@@ -2,17 +2,18 @@
 
 from ml_assets.core.lineage.acceptances import AcceptanceRecord
 from ml_assets.core.lineage.manifests import Manifest
+from ml_assets.core.release.identity import By, recorded
 from resources.ledger import tables as schema
 from resources.ledger.decisions import signed
 from resources.ledger.ledger import Ledger
 from resources.ledger.records import Record, read
 
 
-def accept(ledger: Ledger, raw: Manifest, *, by: str, reason: str) -> Record[AcceptanceRecord]:
+def accept(ledger: Ledger, raw: Manifest, *, by: By, reason: str) -> Record[AcceptanceRecord]:
     """Record that the content that this raw manifest was read from is right. Raises DecisionRefused."""
     who, why = signed(by, reason, what="accept")
-    delivered = _delivered(raw)
-    body = AcceptanceRecord(product=raw.recipe.product, partition=raw.partition, delivered=delivered, by=who, reason=why)
+    about = {"product": raw.recipe.product, "partition": raw.partition}
+    body = AcceptanceRecord(delivered=_delivered(raw), reason=why, **about, **recorded(who))
     return read(ledger.append("acceptance", body), AcceptanceRecord)
 
 

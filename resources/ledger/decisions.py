@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from ml_assets.core.lineage.facts import EvaluationFacts, ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.release.approvals import Answer, Override, PersonDecision, Via, person, scripts
+from ml_assets.core.release.identity import By, Identity, counts, name_of, proof_of
 from ml_assets.core.release.records import ApprovalRecord, OverrideRecord
 from ml_assets.errors import MlAssetsError
 from ml_assets.spec.product import Product
@@ -35,20 +36,22 @@ class Decisions:
 
     ledger: Ledger
 
-    def statements(self, release: Manifest, evaluation: Manifest) -> list[PersonDecision]:
-        """The approvals and refusals of exactly this release and evaluation, oldest first."""
+    def statements(self, product: Product, release: Manifest, evaluation: Manifest) -> list[PersonDecision]:
+        """The approvals and refusals of exactly this release and evaluation, oldest first. Approvals by people whom the product
+        doesn't name for them, or who were not known, are left out."""
         with self.ledger.engine.connect() as connection:
-            return _statements(connection, release, evaluation)
+            return _statements(connection, product, release, evaluation)
 
-    def override(self, evaluation: Manifest, model: Manifest) -> Override | None:
-        """The newest override of exactly this evaluation of this model."""
+    def override(self, product: Product, evaluation: Manifest, model: Manifest) -> Override | None:
+        """The newest override of exactly this evaluation of this model, by somebody who may override."""
         subject = (evaluation.recipe.product, evaluation.id, model.data_version)
         overrides = self.ledger.records(OverrideRecord, schema.entries.c.kind == "override")
         matching = [e for e in overrides if (e.body.product, e.body.evaluation, e.body.model) == subject]
+        matching = [e for e in matching if counts(product, "override", person=e.body.by, proof=e.body.proof)]
         return _as_override(matching[-1]) if matching else None
 
     def answer(
-        self, product: Product, release: Manifest, evaluation: Manifest, *, decision: Answer, by: str, reason: str, via: Via
+        self, product: Product, release: Manifest, evaluation: Manifest, *, decision: Answer, by: By, reason: str, via: Via
     ) -> Record[ApprovalRecord]:
         """Record that a person approves or refuses the release. A refusal is final, and no one approves twice."""
         who, why = signed(by, reason, what=f"{decision}")
@@ -60,19 +63,20 @@ class Decisions:
             manifest=release.id,
             evaluation=evaluation.id,
             decision=decision,
-            by=who,
+            by=name_of(who),
             reason=why,
             via=via,
+            proof=proof_of(who),
         )
 
         def may_say(connection: Connection) -> None:
-            statements = _statements(connection, release, evaluation)
+            statements = _statements(connection, product, release, evaluation)
             if refused := next((statement for statement in statements if statement.decision == "refused"), None):
                 raise DecisionRefused(
                     f"{product.name}: release {name} was refused by {refused.by} ({refused.reason}); that is final for this "
                     f"release. A changed candidate is judged again"
                 )
-            same = next((statement for statement in statements if person(statement.by) == person(who)), None)
+            same = next((statement for statement in statements if person(statement.by) == person(name_of(who))), None)
             if decision == "approved" and same is not None:
                 second = "; four eyes are required: somebody else has to" if product.gates.four_eyes else ""
                 raise DecisionRefused(f"{product.name}: {same.by} approved release {name} already{second}")
@@ -80,7 +84,7 @@ class Decisions:
         return read(self.ledger.append("approval", body, guard=may_say), ApprovalRecord)
 
     def overrule(
-        self, product: Product, evaluation: Manifest, model: Manifest, *, reasons: Sequence[str], by: str, reason: str, via: Via
+        self, product: Product, evaluation: Manifest, model: Manifest, *, reasons: Sequence[str], by: By, reason: str, via: Via
     ) -> Record[OverrideRecord]:
         """Record that a person overrides a verdict in spite of these reasons. Raises DecisionRefused."""
         who, why = signed(by, reason, what="override")
@@ -91,9 +95,10 @@ class Decisions:
             partition=evaluation.partition,
             reasons=tuple(reasons),
             verdict=EvaluationFacts.of(evaluation).verdict.decision,
-            by=who,
+            by=name_of(who),
             reason=why,
             via=via,
+            proof=proof_of(who),
         )
         return read(self.ledger.append("override", body), OverrideRecord)
 
@@ -110,29 +115,35 @@ def by_subject(decisions: Sequence[Decided]) -> dict[str, list[dict[str, str]]]:
         body = decision.body
         kind, subject = ("override", body.evaluation) if isinstance(body, OverrideRecord) else (body.decision, body.bundle)
         row = {"kind": kind, "at": decision.at, "by": body.by, "reason": body.reason, "via": body.via}
+        row |= {"proof": body.proof} if body.proof else {}
         rows.setdefault(subject, []).append(row)
     return rows
 
 
-def signed(by: str, reason: str, *, what: str) -> tuple[str, str]:
+def signed(by: By, reason: str, *, what: str) -> tuple[By, str]:
     """Return who and why, trimmed. Raises DecisionRefused if either shows nothing or is longer than LONGEST characters, and for
     a name in which letters of another script replace those that they look like."""
-    fields = {"by": by.strip(), "reason": reason.strip()}
+    fields = {"by": name_of(by).strip(), "reason": reason.strip()}
     if empty := [name for name, value in fields.items() if not person(value)]:
         raise DecisionRefused(f"{what}: {' and '.join(empty)} must not be empty; who decided, and why, is recorded")
     if too_long := [name for name, value in fields.items() if len(value) > LONGEST]:
         raise DecisionRefused(f"{what}: {' and '.join(too_long)} may have at most {LONGEST} characters")
-    if len(mixed := scripts(by)) > 1:
+    if len(mixed := scripts(fields["by"])) > 1:
         raise DecisionRefused(
             f"{what}: by mixes letters of {' and '.join(sorted(mixed))}, which look alike; write it in one script"
         )
-    return fields["by"], fields["reason"]
+    return Identity(fields["by"], by.proof) if isinstance(by, Identity) else fields["by"], fields["reason"]
 
 
-def _statements(connection: Connection, release: Manifest, evaluation: Manifest) -> list[PersonDecision]:
+def _statements(connection: Connection, product: Product, release: Manifest, evaluation: Manifest) -> list[PersonDecision]:
     subject = (release.recipe.product, release.snapshot, evaluation.id)
     approvals = (read(entry, ApprovalRecord) for entry in entries_where(connection, schema.entries.c.kind == "approval"))
-    return [_as_statement(e) for e in approvals if (e.body.product, e.body.bundle, e.body.evaluation) == subject]
+    about = [e for e in approvals if (e.body.product, e.body.bundle, e.body.evaluation) == subject]
+    return [_as_statement(e) for e in about if e.body.decision == "refused" or _counts(product, e)]
+
+
+def _counts(product: Product, entry: Record[ApprovalRecord]) -> bool:
+    return counts(product, "approve", person=entry.body.by, proof=entry.body.proof)
 
 
 def _decided(entry: Entry) -> Decided:
@@ -143,9 +154,11 @@ def _decided(entry: Entry) -> Decided:
 
 def _as_statement(entry: Record[ApprovalRecord]) -> PersonDecision:
     body = entry.body
-    return PersonDecision(decision=body.decision, by=body.by, reason=body.reason, via=body.via, at=entry.at, entry=entry.hash)
+    about = {"by": body.by, "reason": body.reason, "proof": body.proof}
+    return PersonDecision(decision=body.decision, **about, via=body.via, at=entry.at, entry=entry.hash)
 
 
 def _as_override(entry: Record[OverrideRecord]) -> Override:
     body = entry.body
-    return Override(reasons=body.reasons, by=body.by, reason=body.reason, via=body.via, at=entry.at, entry=entry.hash)
+    about = {"by": body.by, "reason": body.reason, "proof": body.proof}
+    return Override(reasons=body.reasons, **about, via=body.via, at=entry.at, entry=entry.hash)

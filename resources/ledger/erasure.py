@@ -12,6 +12,7 @@ from sqlalchemy import Connection, update
 from sqlalchemy.exc import ProgrammingError
 
 from ml_assets.core.digests import canonical_json, digest_json
+from ml_assets.core.release.identity import By, recorded
 from ml_assets.errors import MlAssetsError
 from resources.ledger import tables as schema
 from resources.ledger.chain import BODY_SHA256, Entry, rule_of, tombstone
@@ -58,7 +59,7 @@ class Erased:
     is_wiped: bool
 
 
-def erase(ledger: Ledger, seq: int, *, by: str, reason: str) -> Erased:
+def erase(ledger: Ledger, seq: int, *, by: By, reason: str) -> Erased:
     """Replace the body of an entry and record who did that and why, both or neither. Raises ErasureRefused."""
     who, why = signed(by, reason, what="erasure")
     entry = next(iter(ledger.entries(schema.entries.c.seq == seq)), None)
@@ -76,7 +77,7 @@ def erase(ledger: Ledger, seq: int, *, by: str, reason: str) -> Erased:
             if connection.execute(query).rowcount != 1:
                 raise LedgerConflict(f"entry {seq} was erased by somebody else in the meantime")
 
-    body = {"seq": seq, BODY_SHA256: digest, "by": who, "reason": why}
+    body = {"seq": seq, BODY_SHA256: digest, **recorded(who), "reason": why}
     try:
         erasure = ledger.append("erasure", body, guard=replace_body)
     except ProgrammingError as error:

@@ -20,6 +20,7 @@ from ml_assets.core.lineage.facts import ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.records import EvidenceRecord, ManifestRecord, PublicationRecord
 from ml_assets.core.lineage.source import Source
+from ml_assets.core.release.identity import By, recorded
 from ml_assets.core.release.records import MoveRecord
 from ml_assets.errors import MlAssetsError
 from resources.ledger import head_checkpoint, leases
@@ -48,12 +49,14 @@ def _now() -> str:
 @dataclass(frozen=True)
 class Ledger:
     """The record at a database URL (SQLite or PostgreSQL). `head_checkpoint` is a file that remembers the newest entry. One that
-    somebody else writes (`is_read_only`) has to be there, and stays as it is. The lease of `run`, which writes, has to hold."""
+    somebody else writes (`is_read_only`) has to be there, and stays as it is. The lease of `run`, which writes, has to hold;
+    `asker` asked for it."""
 
     url: str
     head_checkpoint: Path | None = None
     is_read_only: bool = False
     run: str = ""
+    asker: By = ""
 
     @cached_property
     def engine(self) -> Engine:
@@ -101,17 +104,16 @@ class Ledger:
         is_current: bool = True,
     ) -> None:
         """Record the manifest (once) and make it the current one of its asset and partition; unless `is_current`, what was
-        current before becomes so again in the same transaction.
-
-        `source` is where code and product came from; `seconds` is what building took, {"wall": …, "cpu": …}.
-        """
+        current before becomes so again in the same transaction. `source` is where code and product came from; `seconds` is what
+        building took, {"wall": …, "cpu": …}."""
         entry = None
         with self.engine.begin() as connection:
             lock(connection)
             self._refuse_outdated(connection)
             if connection.scalar(select(schema.manifests.c.seq).where(schema.manifests.c.id == manifest.id)) is None:
-                body = {"id": manifest.id, "manifest": manifest.to_dict(), "run": run, "source": source}
-                entry = _append(connection, "manifest", body | ({"seconds": seconds} if seconds else {}))
+                made: dict[str, Any] = {"run": run, "source": source} | (recorded(self.asker) if self.asker else {})
+                made |= {"id": manifest.id, "manifest": manifest.to_dict()} | ({"seconds": seconds} if seconds else {})
+                entry = _append(connection, "manifest", made)
             current = _current(connection, manifest.recipe.product, manifest.recipe.stage, manifest.partition)
             current_ones = [manifest.id] if is_current or current is None else [manifest.id, current]
             for id in current_ones if current != manifest.id else ():
@@ -251,8 +253,7 @@ class Ledger:
             head_checkpoint.remember(self.head_checkpoint, head_checkpoint.Head(entry.seq, entry.hash))
 
     def _manifest(self, *where: Any) -> Manifest | None:
-        manifests = self._manifests(*where)
-        return manifests[-1] if manifests else None
+        return next(reversed(self._manifests(*where)), None)
 
     def _manifests(self, *where: Any) -> list[Manifest]:
         seqs = select(schema.manifests.c.seq).where(*where)
@@ -282,9 +283,8 @@ def _current(connection: Connection, product: str, stage: str, partition: str) -
 
 
 def _append(connection: Connection, kind: Kind, body: Mapping[str, Any]) -> Entry:
-    last = connection.execute(
-        select(schema.entries.c.seq, schema.entries.c.hash).order_by(schema.entries.c.seq.desc()).limit(1)
-    ).first()
+    newest = select(schema.entries.c.seq, schema.entries.c.hash).order_by(schema.entries.c.seq.desc()).limit(1)
+    last = connection.execute(newest).first()
     seq, previous = (last.seq + 1, last.hash) if last else (1, GENESIS)
     stored = json.loads(canonical_json(body))
     row: dict[str, Any] = {"seq": seq, "at": _now(), "kind": kind, "previous": previous, "body": stored}

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, and_, not_, select
 
 from ml_assets.core.lineage.facts import ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest
+from ml_assets.core.release.identity import By, name_of, proof_of
 from ml_assets.errors import MlAssetsError
 from resources.ledger import tables as schema
 from resources.ledger.ledger import Entry, Ledger, entries_where
@@ -35,6 +36,7 @@ class Recall(msgspec.Struct, frozen=True):
     name: str | None = None
     at: str = ""
     entry: int = 0
+    proof: str = ""
 
     @property
     def description(self) -> str:
@@ -45,7 +47,8 @@ class Recall(msgspec.Struct, frozen=True):
 
     def body(self) -> dict[str, Any]:
         """As the ledger keeps it."""
-        return {name: value for name, value in msgspec.structs.asdict(self).items() if name not in ("at", "entry")}
+        left_out = {"at", "entry", *(() if self.proof else ("proof",))}
+        return {name: value for name, value in msgspec.structs.asdict(self).items() if name not in left_out}
 
     def is_about(self, other: "Recall") -> bool:
         """Whether both declare the same thing bad, whoever did so and why."""
@@ -53,16 +56,18 @@ class Recall(msgspec.Struct, frozen=True):
         return same and dict(self.delivered) == dict(other.delivered)
 
 
-def of_partition(raw: Manifest, *, reason: str, by: str) -> Recall:
+def of_partition(raw: Manifest, *, reason: str, by: By) -> Recall:
     """The recall of a partition as it was delivered for this raw manifest."""
     product = raw.recipe.product
-    return Recall(product, "partition", raw.partition, reason, by, delivered=_delivered(raw))
+    delivered = _delivered(raw)
+    return Recall(product, "partition", raw.partition, reason, name_of(by), delivered=delivered, proof=proof_of(by))
 
 
-def of_release(release: Manifest, *, reason: str, by: str) -> Recall:
+def of_release(release: Manifest, *, reason: str, by: By) -> Recall:
     """The recall of a release."""
     product, name = release.recipe.product, ReleaseFacts.of(release).release
-    return Recall(product, "release", release.partition, reason, by, release=release.snapshot, name=name)
+    recall = Recall(product, "release", release.partition, reason, name_of(by), proof=proof_of(by))
+    return msgspec.structs.replace(recall, release=release.snapshot, name=name)
 
 
 def record(ledger: Ledger, recall: Recall) -> bool:

@@ -1,16 +1,17 @@
 """People's decisions to test on a used fold of a static table again, in the ledger."""
 
 from ml_assets.core.lineage.reopenings import ReopeningRecord
+from ml_assets.core.release.identity import By, recorded
 from resources.ledger import tables as schema
 from resources.ledger.decisions import signed
 from resources.ledger.ledger import Ledger
 from resources.ledger.records import Record, read
 
 
-def reopen(ledger: Ledger, product: str, partition: str, *, by: str, reason: str) -> Record[ReopeningRecord]:
+def reopen(ledger: Ledger, product: str, partition: str, *, by: By, reason: str) -> Record[ReopeningRecord]:
     """Let the candidate as of a delivery be tested on the last fold again. Raises DecisionRefused."""
     who, why = signed(by, reason, what="reopen")
-    body = ReopeningRecord(product=product, partition=partition, by=who, reason=why)
+    body = ReopeningRecord(product=product, partition=partition, reason=why, **recorded(who))
     return read(ledger.append("reopening", body), ReopeningRecord)
 
 

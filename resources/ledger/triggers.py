@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from ml_assets.core.lineage.triggers import FreezeRecord, TriggerRecord
+from ml_assets.core.release.identity import By, recorded
 from resources.ledger import tables as schema
 from resources.ledger.decisions import signed
 from resources.ledger.ledger import Ledger
@@ -35,9 +36,9 @@ def frozen(ledger: Ledger, product: str, now: datetime) -> str:
     return f"frozen until {freeze.until[:16]} UTC by {freeze.by}: {freeze.reason}; `ml-assets freeze {product} --lift` ends it"
 
 
-def freeze(ledger: Ledger, product: str, *, until: datetime, by: str, reason: str) -> Record[FreezeRecord]:
+def freeze(ledger: Ledger, product: str, *, until: datetime, by: By, reason: str) -> Record[FreezeRecord]:
     """Let nothing of the product be trained or promoted until a moment (UTC); one that is past ends a freeze. Raises
     DecisionRefused."""
     who, why = signed(by, reason, what="freeze")
-    body = FreezeRecord(product=product, until=until.isoformat(timespec="seconds"), by=who, reason=why)
+    body = FreezeRecord(product=product, until=until.isoformat(timespec="seconds"), reason=why, **recorded(who))
     return read(ledger.append("freeze", body), FreezeRecord)

@@ -118,6 +118,7 @@ def containers(tmp_path: Path) -> Iterator[Containers]:
         key, line = new_key("admin")
         (secrets / "key").write_text(key)
         (secrets / "keys").write_text(line)
+        (secrets / "proxy").write_text("a secret of the proxy")
         running = Containers(tmp_path, s3, products)
         yield running
         running.stop()

@@ -143,23 +143,26 @@ def test_kubernetes_takes_every_manifest(overlay: str) -> None:
 def test_each_pod_is_restricted_and_probed(overlay: str) -> None:
     for name, deployment in of_kind(overlay, "Deployment").items():
         pod = deployment["spec"]["template"]["spec"]
-        (container,) = pod["containers"]
         assert pod["securityContext"]["runAsNonRoot"] is True
         assert pod["enableServiceLinks"] is False, "a service called mlflow would set MLFLOW_PORT"
-        assert container["securityContext"]["readOnlyRootFilesystem"] is True
-        assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
-        assert {"startupProbe", "livenessProbe", "readinessProbe"} <= container.keys(), name
-        ports = {port["name"] for port in container["ports"]}
-        probes = [container[probe]["httpGet"]["port"] for probe in ("startupProbe", "livenessProbe", "readinessProbe")]
-        assert set(probes) <= ports
-        assert "requests" in container["resources"]
-        assert not [
-            one
-            for one in container.get("env", [])
-            if re.search("KEY|SECRET|PASSWORD|TOKEN", one["name"])
-            and "value" in one
-            and not one["value"].startswith("/run/secrets/")
-        ]
+        assert len(pod["containers"]) == (2 if name == "webserver" else 1)
+        for container in pod["containers"]:
+            assert_restricted_and_probed(container)
+
+
+def assert_restricted_and_probed(container: dict[str, Any]) -> None:
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    ports = {port["name"] for port in container.get("ports", [])}
+    for name in ("startupProbe", "livenessProbe", "readinessProbe"):
+        probe = container[name]
+        assert probe["httpGet"]["port"] in ports if "httpGet" in probe else probe["exec"]["command"][2] == "ml_assets.healthy"
+    assert "requests" in container["resources"]
+    assert not [
+        one
+        for one in container.get("env", [])
+        if re.search("KEY|SECRET|PASSWORD|TOKEN", one["name"]) and "value" in one and not one["value"].startswith("/run/secrets/")
+    ]
 
 
 @pytest.mark.long
@@ -179,8 +182,12 @@ def test_an_endpoint_is_replaced_one_by_one_and_never_without_a_replica(overlay:
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_dagster_and_mlflow_are_reached_by_login_alone(overlay: str) -> None:
     ingresses = of_kind(overlay, "Ingress")
-    for name in ("dagster", "mlflow"):
-        assert ingresses[name]["metadata"]["annotations"]["nginx.ingress.kubernetes.io/auth-type"] == "basic"
+    assert ingresses["mlflow"]["metadata"]["annotations"]["nginx.ingress.kubernetes.io/auth-type"] == "basic"
+    (service,) = of_kind(overlay, "Service")["webserver"]["spec"]["ports"]
+    webserver, proxy = of_kind(overlay, "Deployment")["webserver"]["spec"]["template"]["spec"]["containers"]
+    assert service["targetPort"] in {port["name"] for port in proxy["ports"]}
+    assert "ports" not in webserver
+    assert "--host" not in webserver["args"], "it listens on the loopback"
     assert all(ingress["spec"]["tls"] for ingress in ingresses.values())
 
 
@@ -190,3 +197,12 @@ def test_the_health_check_of_the_image_tells_well_from_not_well(tmp_path: Path) 
     )
     assert done.returncode == 1
     assert "http://127.0.0.1:9/health" in done.stderr
+
+
+def test_compose_has_the_webserver_on_the_proxys_loopback_alone() -> None:
+    webserver = compose()["services"]["webserver"]
+    assert webserver["network_mode"] == "service:proxy"
+    assert "networks" not in webserver
+    assert "--host" not in webserver["command"]
+    mounted = {name for name, service in compose()["services"].items() if "proxy" in service.get("secrets", [])}
+    assert mounted == {"proxy", "webserver", "daemon"}, "who else has the secret could name anybody"

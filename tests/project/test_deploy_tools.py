@@ -79,12 +79,12 @@ class Proxy:
     port: int
     behind: Upstream
 
-    def status(self, site: str, *, login: str = "") -> int:
-        """The status that a site of the proxy answers with, over TLS."""
+    def status(self, site: str, *, login: str = "", **more: str) -> int:
+        """The status that a site of the proxy answers with, over TLS; `more` headers are sent along."""
         trust = ssl.create_default_context()
         trust.check_hostname, trust.verify_mode = False, ssl.CERT_NONE
         name = f"{site}.localhost"
-        headers = {"Host": f"{name}:{self.port}"}
+        headers = {"Host": f"{name}:{self.port}"} | {key.replace("_", "-"): value for key, value in more.items()}
         headers |= {"Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"} if login else {}
         connection = http.client.HTTPSConnection(name, self.port, context=trust)
         plain = socket.create_connection(("127.0.0.1", self.port), timeout=10)
@@ -108,6 +108,9 @@ def proxy(tmp_path: Path) -> Iterator[Proxy]:
         address = f"127.0.0.1:{behind.port}"
         upstreams = {"DAGSTER_UPSTREAM": address, "MLFLOW_UPSTREAM": address, "ENDPOINT_UPSTREAMS": address}
         login = {"PROXY_USER": "ann", "PROXY_PASSWORD_HASH": hashed.stdout.strip(), "TLS": "internal"}
+        (tmp_path / "logins").write_text(f"ben {hashed.stdout.strip()}\n")
+        (tmp_path / "proxy").write_text("a secret of the proxy\n")
+        login |= {"PROXY_LOGINS": f"{tmp_path}/logins*", "PROXY_SECRET_FILE": str(tmp_path / "proxy")}
         environ = {**os.environ, **sites, **upstreams, **login, "XDG_DATA_HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
         command = [caddy, "run", "--config", DEPLOY / "Caddyfile", "--adapter", "caddyfile"]
         with (tmp_path / "log").open("wb") as log:
@@ -141,3 +144,47 @@ def test_dagster_and_mlflow_are_behind_a_login(proxy: Proxy, site: str) -> None:
 
 def test_the_endpoint_is_behind_tls_alone(proxy: Proxy) -> None:
     assert proxy.status("flights") == 200
+
+
+def test_the_proxy_says_who_it_let_in_and_replaces_what_a_client_says(proxy: Proxy) -> None:
+    for person in ("ann", "ben"):
+        forged = {"X_Forwarded_User": "cleo", "x_ml_assets_proxy": "guessed"}
+        assert proxy.status("dagster", login=f"{person}:{PASSWORD}", **forged) == 200
+        headers = [(name.lower(), value) for name, value in proxy.behind.seen[-1].items()]
+        assert [value for name, value in headers if name == "x-forwarded-user"] == [person]
+        assert [value for name, value in headers if name == "x-ml-assets-proxy"] == ["a secret of the proxy"]
+    assert proxy.status("mlflow", login=f"ann:{PASSWORD}", X_Forwarded_User="cleo", X_Ml_Assets_Proxy="guessed") == 200
+    assert not {name.lower() for name in proxy.behind.seen[-1]} & {"x-forwarded-user", "x-ml-assets-proxy"}
+
+
+def test_the_proxy_in_the_webservers_pod_says_the_same(tmp_path: Path) -> None:
+    caddy, ports = program("caddy"), {"8080": free_port(), "8081": free_port()}
+    hashed = subprocess.run([caddy, "hash-password", "--plaintext", PASSWORD], capture_output=True, text=True, check=True)
+    text = (DEPLOY / "kustomize" / "base" / "Caddyfile").read_text()
+    for inside, port in ports.items():
+        text = text.replace(f":{inside} {{", f":{port} {{")
+    for name, content in {"Caddyfile": text, "logins": f"ann {hashed.stdout.strip()}", "proxy": "a secret of the proxy"}.items():
+        (tmp_path / name).write_text(content)
+
+    def status(port: int, path: str, **headers: str) -> int:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection.request("GET", path, headers={key.replace("_", "-"): value for key, value in headers.items()})
+        answer = connection.getresponse().status
+        connection.close()
+        return answer
+
+    with upstream() as behind:
+        places = {"PROXY_LOGINS": f"{tmp_path}/logins", "PROXY_SECRET_FILE": f"{tmp_path}/proxy", "XDG_DATA_HOME": str(tmp_path)}
+        environ = {**os.environ, **places, "XDG_CONFIG_HOME": str(tmp_path), "DAGSTER_UPSTREAM": f"127.0.0.1:{behind.port}"}
+        process = subprocess.Popen([caddy, "run", "--config", tmp_path / "Caddyfile", "--adapter", "caddyfile"], env=environ)
+        try:
+            eventually(lambda: status(ports["8081"], "/healthz") == 200, what="the proxy", seconds=60)
+            assert status(ports["8080"], "/") == 401
+            login = f"Basic {base64.b64encode(f'ann:{PASSWORD}'.encode()).decode()}"
+            assert status(ports["8080"], "/", Authorization=login, X_Forwarded_User="cleo", X_Ml_Assets_Proxy="guessed") == 200
+        finally:
+            process.terminate()
+            process.wait(timeout=20)
+        (headers,) = behind.seen
+    assert (headers["X-Forwarded-User"], headers["X-Ml-Assets-Proxy"]) == ("ann", "a secret of the proxy")
+    assert "Authorization" not in headers

@@ -74,10 +74,10 @@ def eventually(look: Callable[[], Found | None], *, what: str, seconds: float = 
 
 
 @contextmanager
-def webserver(environ: Mapping[str, str], log: Path) -> Iterator[str]:
+def webserver(environ: Mapping[str, str], log: Path, host: str = "127.0.0.1") -> Iterator[str]:
     """Dagster's webserver on the home that the environment names; its URL."""
     port = free_port()
-    argv = [sys.executable, "-m", "dagster_webserver", "-w", str(ROOT / "workspace.yaml"), "-h", "127.0.0.1", "-p", str(port)]
+    argv = [sys.executable, "-m", "dagster_webserver", "-w", str(ROOT / "workspace.yaml"), "-h", host, "-p", str(port)]
     url = f"http://127.0.0.1:{port}"
     with log.open("wb") as file:
         process = subprocess.Popen(argv, env=dict(environ), stdout=file, stderr=file)

@@ -61,9 +61,11 @@ def _heading(subject: Mapping[str, Any], node: Node) -> Iterator[str]:
         yield f"  gave {prediction['score']} at {prediction['at']} in {prediction['environment']}, id {prediction['id']}"
         yield f"  asked {json.dumps(prediction['request'])}"
     for approval in node["approvals"]:
-        yield f"  {approval['kind']} at {approval['at'][:19]} by {approval['by']} ({approval['via']}): {approval['reason']}"
+        how = ", ".join(filter(None, [approval["via"], approval.get("proof")]))
+        yield f"  {approval['kind']} at {approval['at'][:19]} by {approval['by']} ({how}): {approval['reason']}"
     for move in node["moves"]:
-        yield f"  {move['environment']}: {move['kind']} at {move['at'][:19]} by {move['by']}: {move['reason']}"
+        by = f"{move['by']} ({move['proof']})" if "proof" in move else move["by"]
+        yield f"  {move['environment']}: {move['kind']} at {move['at'][:19]} by {by}: {move['reason']}"
     yield ""
 
 
@@ -117,7 +119,9 @@ def _label(node: Node) -> str:
     failures = f"  failed: {', '.join(failed)}" if failed else ""
     recalled = f"  RECALLED: {node['recalled']}" if "recalled" in node else ""
     trained = f"  trained because {node['trained_because']}" if "trained_because" in node else ""
-    return f"{where}  {node['data_version'][:16]}  code {node['code'][:8]}{name}{verdict}{passed}{failures}{recalled}{trained}"
+    asked = f"  asked for by {node['asked_by']}" if "asked_by" in node else ""
+    about = f"{name}{verdict}{passed}{failures}{recalled}{trained}{asked}"
+    return f"{where}  {node['data_version'][:16]}  code {node['code'][:8]}{about}"
 
 
 def _made_with(nodes: list[Node]) -> Iterator[str]:

@@ -5,15 +5,17 @@ import click
 from ml_assets.cli.shared.completion import PRODUCT
 from ml_assets.cli.shared.context import product_named, workspace
 from ml_assets.cli.shared.decisions import go_on
+from ml_assets.cli.shared.person import decided_by
+from ml_assets.core.release.identity import By
 
 
 @click.command()
 @click.argument("product", type=PRODUCT)
 @click.option("--partition", "-p", required=True, help="The partition whose evaluation is overridden.")
-@click.option("--by", required=True, help="Name of the person; it is recorded, and shown wherever the release is.")
+@decided_by(is_named=True)
 @click.option("--reason", required=True, help="The reason; it is recorded, and shown wherever the release is.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
-def command(product: str, partition: str, by: str, reason: str, as_json: bool) -> None:
+def command(product: str, partition: str, by: By, reason: str, as_json: bool) -> None:
     """Override the verdict on PRODUCT's candidate as of a partition, and run its path, so that it is released.
 
     It counts for exactly this model and evaluation, and for what the verdict lacks now. It does not fix a verdict about another

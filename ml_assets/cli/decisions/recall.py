@@ -1,6 +1,5 @@
 """`ml-assets recall`: declare a partition or release bad; show what it touched, and act on it."""
 
-import getpass
 import json
 import sys
 from typing import TYPE_CHECKING, Any
@@ -10,8 +9,10 @@ import msgspec
 
 from ml_assets.cli.shared.completion import PRODUCT
 from ml_assets.cli.shared.context import product_named, run_job, workspace
+from ml_assets.cli.shared.person import decided_by
 from ml_assets.cli.shared.progress import Progress
 from ml_assets.cli.shared.workspace import Workspace
+from ml_assets.core.release.identity import By, Identity
 from ml_assets.spec.product import Product
 
 if TYPE_CHECKING:
@@ -22,16 +23,17 @@ if TYPE_CHECKING:
 @click.argument("product", type=PRODUCT)
 @click.argument("what", metavar="PARTITION|RELEASE")
 @click.option("--reason", required=True, help="The reason; it is recorded, and shown wherever the recalled thing is named.")
-@click.option("--by", default=getpass.getuser, help="Name of the person; the login name if not given.")
+@decided_by()
 @click.option("--apply", "is_applied", is_flag=True, help="Record the recall, roll back and run again; else only show.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
-def command(product: str, what: str, *, reason: str, by: str, is_applied: bool, as_json: bool) -> None:
+def command(product: str, what: str, *, reason: str, by: By, is_applied: bool, as_json: bool) -> None:
     """Declare a partition of PRODUCT, as it was delivered, or a release bad.
 
     Nothing that was made from it is used, promoted or rolled back to again, until another delivery replaces it. Without
     --apply this shows what was made from it and what would be done. Exit code 1 when a run that --apply started fails for
     another reason than a gate.
     """
+    from ml_assets.services.people.permission import require
     from ml_assets.services.recall_plan import consequences, find
 
     space = workspace()
@@ -42,6 +44,7 @@ def command(product: str, what: str, *, reason: str, by: str, is_applied: bool, 
         _print(outcome, is_applied=is_applied)
     failures: list[str] = []
     if is_applied:
+        require(space.ledger, spec, "recall", by)
         outcome["applied"] = _apply(space, spec, follows, quiet=as_json)
         failures = [error for run in outcome["applied"]["runs"] for error in run["errors"]]
     if as_json:
@@ -119,7 +122,8 @@ def _roll_back(space: Workspace, product: Product, step: "Rollback", follows: "C
     recall = follows.recall
     space.endpoints.settle(product.name, step.environment)
     reason = f"recall of {recall.name or recall.partition}: {recall.reason}"
-    pointer = space.endpoints.rollback(product.name, to=None, by=recall.by, reason=reason, environment=step.environment)
+    by = Identity(recall.by, recall.proof) if recall.proof else recall.by
+    pointer = space.endpoints.rollback(product.name, to=None, by=by, reason=reason, environment=step.environment)
     server = f"; {notify_server(space.ledger, product, pointer.release)}" if step.environment == "production" else ""
     return f"rolled back to {pointer.release}{server}"
 

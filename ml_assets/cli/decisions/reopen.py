@@ -5,15 +5,17 @@ import click
 from ml_assets.cli.shared.completion import PRODUCT
 from ml_assets.cli.shared.context import product_named, workspace
 from ml_assets.cli.shared.decisions import go_on
+from ml_assets.cli.shared.person import decided_by
+from ml_assets.core.release.identity import By
 
 
 @click.command()
 @click.argument("product", type=PRODUCT)
 @click.option("--partition", "-p", required=True, help="The newest delivery, which opens no fold of its own.")
-@click.option("--by", required=True, help="Name of the person; it is recorded.")
+@decided_by(is_named=True)
 @click.option("--reason", required=True, help="The reason; it is recorded.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
-def command(product: str, partition: str, by: str, reason: str, as_json: bool) -> None:
+def command(product: str, partition: str, by: By, reason: str, as_json: bool) -> None:
     """Train on a delivery of PRODUCT, a static table without a fold left, and test on the last fold again.
 
     Rows that were looked at before prove nothing, so the verdict lets nothing through: what it shows is for a person, who may

@@ -1,21 +1,22 @@
 """`ml-assets rollback`: let an earlier release serve again, the whole bundle in one step."""
 
-import getpass
 import json
 
 import click
 
 from ml_assets.cli.shared.completion import PRODUCT
 from ml_assets.cli.shared.context import product_named, workspace
+from ml_assets.cli.shared.person import decided_by
+from ml_assets.core.release.identity import By
 
 
 @click.command()
 @click.argument("product", type=PRODUCT)
 @click.option("--to", help="The release to go back to (name or digest); the one before if not given.")
 @click.option("--reason", default="rolled back by hand", show_default=True, help="The reason; it is recorded.")
-@click.option("--by", default=getpass.getuser, help="Name of the person; the login name if not given.")
+@decided_by()
 @click.option("--json", "as_json", is_flag=True, help="Print the release that serves now as JSON.")
-def command(product: str, to: str | None, reason: str, by: str, as_json: bool) -> None:
+def command(product: str, to: str | None, reason: str, by: By, as_json: bool) -> None:
     """Roll the production endpoint of PRODUCT back. The release that it replaces is not promoted again by itself."""
     from ml_assets.jobs.rollback import roll_back
 

@@ -1,5 +1,6 @@
 """`ml-assets serve`: the endpoint of one product in one environment."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,23 +9,31 @@ import click
 
 from ml_assets.cli.shared.completion import PRODUCT
 from ml_assets.cli.shared.context import product_named, workspace
+from ml_assets.cli.shared.person import last_day
 
 if TYPE_CHECKING:
     from ml_assets.cli.shared.workspace import Workspace
+    from ml_assets.core.release.identity import By
     from ml_assets.services.replicas.follower import Follower
-    from ml_assets.serving.http.api_keys import ApiKey, Scope
+    from ml_assets.serving.http.admission import Client
+    from ml_assets.serving.http.api_keys import ApiKey
     from ml_assets.serving.http.app import App
+    from ml_assets.serving.http.operator_routes import RollBack
     from ml_assets.serving.http.peer_workers import Peers
     from ml_assets.serving.release.trial_process import Trial
     from ml_assets.spec.product import Product
 
 
-def _print_new_key(context: click.Context, option: click.Parameter, scope: "Scope | None") -> None:
-    if scope is None:
+def _print_new_key(context: click.Context, option: click.Parameter, asked: str | None) -> None:
+    if asked is None:
         return
-    from ml_assets.serving.http.api_keys import new_key
+    from ml_assets.serving.http.api_keys import SERVED, new_key
 
-    key, line = new_key(scope)
+    name, owner, until = [*asked.split(":"), "", ""][:3]
+    scope = next((scope for scope in SERVED if scope == name), None)
+    if scope is None or asked.count(":") > 2:
+        raise click.BadParameter(f"{asked!r} is not SCOPE[:OWNER[:LAST_DAY]] with a scope of {', '.join(SERVED)}")
+    key, line = new_key(scope, owner, last_day(until) if until else None)
     click.echo(f"key, shown once:          {key}\nline for ML_ASSETS_KEYS:  {line}")
     context.exit()
 
@@ -59,11 +68,12 @@ def _print_new_key(context: click.Context, option: click.Parameter, scope: "Scop
 )
 @click.option(
     "--new-key",
-    type=click.Choice(["predict", "outcomes", "admin"]),
+    metavar="SCOPE[:OWNER[:LAST_DAY]]",
     is_eager=True,
     expose_value=False,
     callback=_print_new_key,
-    help="Print a new API key and the line that configures it; serve nothing.",
+    help="Print a new API key and the line that configures it; serve nothing. Scopes: predict, outcomes, admin; the last day, in "
+    "UTC, such as 2027-01-31.",
 )
 def command(
     product: str,
@@ -193,13 +203,27 @@ def _app(
         shadow_log=PredictionLog(space.settings.shadow_predictions(product.name)) if environment == "production" else None,
         limits=limits,
         keys=configured_keys(space.settings.keys),
-        roll_back=follower.roll_back if follower else None,
-        break_glass=follower.break_glass if follower else None,
+        roll_back=permitted(product, follower.roll_back) if follower else None,
+        break_glass=permitted(product, follower.break_glass) if follower else None,
         followed=follower,
         ship=lambda: [log.ship() for log in logs],
         take_outcomes=Inbox(product, space.landing, space.settings.predictions(product.name), refresh).take,
         peers=peers,
     )
+
+
+def permitted(product: "Product", move: "Callable[[str | None, By, str], object]") -> "RollBack":
+    """What rolls back for a client of the server whom the product lets do so. It raises NotPermitted for others."""
+    from ml_assets.core.release.identity import not_permitted
+    from ml_assets.services.people.permission import NotPermitted
+
+    def roll_back(to: str | None, client: "Client", reason: str) -> object:
+        by: By = (client.identity or client.name) if product.people else f"{client.name} over HTTP"
+        if why := not_permitted(product, "rollback", by):
+            raise NotPermitted(why)
+        return move(to, by, reason)
+
+    return roll_back
 
 
 def configured_keys(setting: str) -> "tuple[ApiKey, ...]":

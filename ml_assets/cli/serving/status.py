@@ -77,6 +77,8 @@ def command(*, product: str, html: Path | None, as_json: bool) -> None:
         click.echo(f"server: {seen.sentence()}")
     if spec.partitions.is_static:
         click.echo(next_window(space.ledger, spec))
+    for name, why in waits.items():
+        click.echo(f"{name} {why}")
     for name, why in withheld.items():
         click.echo(f"{name} is {why}")
 

@@ -134,6 +134,7 @@ def run_job(
     assets."""
     from ml_assets.definitions import build_defs
     from ml_assets.services.automation.attempts import settle
+    from ml_assets.services.people.keys import asked_by
     from resources.dagster_assets import asset_key, make_known
     from resources.dagster_events import written_lightly
     from resources.dagster_resources import resources_of
@@ -141,6 +142,7 @@ def run_job(
     # A step that was skipped gives no check results, and what hangs on it is skipped too: nothing to warn of.
     logging.getLogger("dagster._core.execution.plan.active").setLevel(logging.ERROR)
     run_id = str(uuid.uuid4())
+    tags = {**tags, **asked_by(space.settings, run_id)}
     with _dagster_instance(space.settings) as instance, written_lightly(instance):
         instance.add_event_listener(run_id, _shown_once(space, instance))
         if listener is not None:

@@ -11,10 +11,11 @@ from ml_assets.cli.shared.context import product_named, run_job, workspace
 from ml_assets.cli.shared.progress import Progress
 from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.release.approvals import Answer
+from ml_assets.core.release.identity import By
 from ml_assets.spec.product import Product
 
 
-def decide(product: str, release: str, *, decision: Answer, by: str, reason: str, as_json: bool) -> None:
+def decide(product: str, release: str, *, decision: Answer, by: By, reason: str, as_json: bool) -> None:
     """Approve or refuse a release that waits."""
     from ml_assets.services.release_status import answer
 

@@ -4,10 +4,11 @@ Each key has one rule: a test holds the table against the schema, so that a new 
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_args
 
 from ml_assets.core.changes.change import Effect
 from ml_assets.spec.labels import LabelsSpec
+from ml_assets.spec.people import Act
 
 Rule: TypeAlias = Callable[[Any, Any], Effect]
 """The effect of two values that differ. None where the key, or the section that it is in, is not declared."""
@@ -120,6 +121,7 @@ RULES: Mapping[str, Rule] = {
     "staging.p99_ratio": lower,
     "staging.attempts": lower,
     "promote.commit": incomparable,
+    **dict.fromkeys([f"people.{act}" for act in get_args(Act)], fewer),
     "monitoring.score_psi": lower,
     "monitoring.column_psi": lower,
     "monitoring.metric": incomparable,
@@ -140,7 +142,7 @@ RULES: Mapping[str, Rule] = {
     "tune": free,
 }
 """By dotted key; a rule for a section is for all below it."""
-CONDITIONS = frozenset({"endpoint.shadow", "endpoint.canary", "staging", "promote", "probation"})
+CONDITIONS = frozenset({"endpoint.shadow", "endpoint.canary", "staging", "promote", "people", "probation"})
 """Sections that may be absent: declaring one asks more, removing it less."""
 AS_A_WHOLE = frozenset({"endpoint.unknown_categories", "gates.baselines.baseline", "gates.exceptions", "monitoring.value"})
 """Mappings that their rule is given whole."""

@@ -33,7 +33,7 @@ class VerdictRecord(AskedRecord, frozen=True, kw_only=True):
     decision: Decision
 
 
-class RestorationRecord(msgspec.Struct, frozen=True, kw_only=True):
+class RestorationRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An older copy of the ledger goes on: `lost` is the entry that a home remembered (`lost_hash`), `kept` the last one that
     the copy holds. `closed` is the newest delivered partition by product: every window up to it may have been asked."""
 
@@ -43,3 +43,4 @@ class RestorationRecord(msgspec.Struct, frozen=True, kw_only=True):
     closed: Mapping[str, str]
     by: str
     reason: str
+    proof: str = ""

@@ -122,9 +122,10 @@ def _row(node: Node) -> list[str]:
 
 
 def _notes(node: Node) -> str:
-    """That it was recalled, and what asked for its training."""
+    """That it was recalled, and what or who asked for it."""
     trained = f"trained because {node['trained_because']}" if "trained_because" in node else ""
-    return "; ".join(filter(None, (node.get("recalled", ""), trained)))
+    asked = f"asked for by {node['asked_by']}" if "asked_by" in node else ""
+    return "; ".join(filter(None, (node.get("recalled", ""), trained, asked)))
 
 
 def commit(node: Node) -> str:
@@ -134,12 +135,18 @@ def commit(node: Node) -> str:
 
 def _decisions(nodes: Sequence[Node]) -> list[Table | Folded]:
     rows = [
-        [str(n["facts"].get("release", n["partition"])), *(move[name][:200] for name in MOVE)]
+        [str(n["facts"].get("release", n["partition"])), *(_shown(move, name) for name in MOVE)]
         for n in nodes
         for move in sorted([*n["moves"], *(_as_move(approval) for approval in n["approvals"])], key=lambda move: str(move["at"]))
     ]
     header = ["release", "environment", "what", "at", "by", "reason"]
     return [Table("Approvals, promotions and rollbacks", header, rows[-MOST_ROWS:])] if rows else []
+
+
+def _shown(move: Mapping[str, str], name: str) -> str:
+    """A cell; next to who decided stands what showed that it was them."""
+    proof = f" ({move['proof']})" if name == "by" and "proof" in move else ""
+    return move[name][:200] + proof
 
 
 def _as_move(approval: Mapping[str, str]) -> dict[str, str]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import msgspec
 
 
-class AcceptanceRecord(msgspec.Struct, frozen=True, kw_only=True):
+class AcceptanceRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The content that was delivered for `partition` (digest of each landing file by asset) is right: it is not held back, and
     later partitions are compared with it. Other content of the partition is not accepted by it."""
 
@@ -14,3 +14,4 @@ class AcceptanceRecord(msgspec.Struct, frozen=True, kw_only=True):
     delivered: Mapping[str, str]
     by: str
     reason: str
+    proof: str = ""

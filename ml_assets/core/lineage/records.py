@@ -8,13 +8,16 @@ import msgspec
 
 class ManifestRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A manifest as JSON, which its id covers; the run that made it; where code and product came from (core.lineage.source);
-    and what building took, where that was measured ("wall", "cpu")."""
+    and what building took, where that was measured ("wall", "cpu"). `by` is who asked for the run, as far as that is known, and
+    `proof` what showed it."""
 
     id: str
     manifest: Mapping[str, Any]
     run: str
     source: Mapping[str, Any] | None = None
     seconds: Mapping[str, float] | None = None
+    by: str = ""
+    proof: str = ""
 
 
 class PublicationRecord(msgspec.Struct, frozen=True, kw_only=True):

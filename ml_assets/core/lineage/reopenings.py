@@ -3,7 +3,7 @@
 import msgspec
 
 
-class ReopeningRecord(msgspec.Struct, frozen=True, kw_only=True):
+class ReopeningRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The candidate as of a delivery of a static table, `partition`, may be tested on the last fold again. What it shows there
     proves nothing: only an override lets it serve."""
 
@@ -11,6 +11,7 @@ class ReopeningRecord(msgspec.Struct, frozen=True, kw_only=True):
     partition: str
     by: str
     reason: str
+    proof: str = ""
 
 
 DECISIONS = "decision/"

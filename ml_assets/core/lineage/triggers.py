@@ -21,10 +21,11 @@ class TriggerRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     satisfied_by: str = ""
 
 
-class FreezeRecord(msgspec.Struct, frozen=True, kw_only=True):
+class FreezeRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Nothing of the product is trained or promoted until `until` (UTC, ISO 8601)."""
 
     product: str
     until: str
     by: str
     reason: str
+    proof: str = ""

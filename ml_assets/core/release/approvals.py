@@ -15,7 +15,8 @@ State = Literal["not asked", "waits", "approved", "refused"]
 
 @dataclass(frozen=True, kw_only=True)
 class PersonDecision:
-    """One decision about exactly one release and its evaluation. `entry` is the hash of its ledger entry."""
+    """One decision about exactly one release and its evaluation. `entry` is the hash of its ledger entry; `proof` is what showed
+    that `by` is that person, empty for a name that was typed."""
 
     decision: Answer
     by: str
@@ -23,6 +24,7 @@ class PersonDecision:
     via: Via = "cli"
     at: str = ""
     entry: str = ""
+    proof: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +37,7 @@ class Override:
     via: Via = "cli"
     at: str = ""
     entry: str = ""
+    proof: str = ""
 
     @property
     def facts(self) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """The ledger's records of releases: one frozen record for each kind of entry about them. Pure.
 
 In the stored JSON `release` is a bundle's digest and `name` the release's name; here they are `bundle` and `release`.
+`proof` is what showed that `by` is that person, such as `key 3fa94c1b`; empty for a name that was typed.
 Reading and writing entries belongs in resources.ledger.
 """
 
@@ -14,7 +15,7 @@ from ml_assets.core.release.approvals import Answer, Via
 Outcome = Literal["harm", "good enough", "stopped"]
 
 
-class MoveRecord(msgspec.Struct, frozen=True, kw_only=True):
+class MoveRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An endpoint's move (promotion, staging, rollback). `previous` is the digest of the bundle that served before;
     `is_proven`: the release was proven better than the anchor of its time."""
 
@@ -28,6 +29,7 @@ class MoveRecord(msgspec.Struct, frozen=True, kw_only=True):
     by: str
     reason: str
     is_proven: bool
+    proof: str = ""
 
 
 class Terms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -58,9 +60,10 @@ class ShadowRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     started: str | None = None
     outcome: Outcome | None = None
     evidence: Mapping[str, Any] | None = None
+    proof: str = ""
 
 
-class ApprovalRecord(msgspec.Struct, frozen=True, kw_only=True):
+class ApprovalRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A person's answer about exactly one release and its evaluation."""
 
     product: str
@@ -72,9 +75,10 @@ class ApprovalRecord(msgspec.Struct, frozen=True, kw_only=True):
     by: str
     reason: str
     via: Via
+    proof: str = ""
 
 
-class OverrideRecord(msgspec.Struct, frozen=True, kw_only=True):
+class OverrideRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A person's decision to let a model (its data version) through in spite of `reasons`, what its `verdict` lacked."""
 
     product: str
@@ -86,3 +90,4 @@ class OverrideRecord(msgspec.Struct, frozen=True, kw_only=True):
     by: str
     reason: str
     via: Via
+    proof: str = ""

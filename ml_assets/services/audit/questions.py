@@ -169,6 +169,7 @@ def _moves(connection: Connection, snapshots: Sequence[str]) -> dict[str, list[A
     for entry in _entries(connection, sorted(seqs)):
         move = read(entry, MoveRecord).body
         move_fields = {"environment": move.environment, "by": move.by, "reason": move.reason}
+        move_fields |= {"proof": move.proof} if move.proof else {}
         moves.setdefault(move.bundle, []).append({"kind": entry.kind, "at": entry.at, **move_fields})
     return moves
 
@@ -178,7 +179,7 @@ def _node(entry: Entry, checks: Mapping[str, Any], moves: Mapping[str, Any], dec
     node = {"manifest": entry.body["id"], "asset": f"{recipe['product']}/{recipe['stage']}", "partition": recipe["partition"]}
     node |= {"data_version": manifest["data_version"], "snapshot": manifest["snapshot"]}
     node |= {"at": entry.at, "run": entry.body["run"], "source": entry.body.get("source")}
-    node |= {"seconds": entry.body.get("seconds")}
+    node |= {"seconds": entry.body.get("seconds")} | ({"asked_by": entry.body["by"]} if "by" in entry.body else {})
     node |= {name: recipe[name] for name in ("code", "config", "environment", "seed", "threads", "details")}
     node |= {"facts": manifest["facts"], "checks": checks.get(entry.body["id"], {})}
     about = [i["manifest"] for i in recipe["inputs"] if i["asset"] == f"{recipe['product']}/evaluation"]

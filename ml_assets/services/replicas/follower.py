@@ -13,6 +13,7 @@ from threading import Lock
 import msgspec
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from ml_assets.core.release.identity import By, name_of, proof_of
 from ml_assets.core.release.promotion import SHORTEST_PREFIX
 from ml_assets.errors import MlAssetsError
 from ml_assets.serving.http.followed import LedgerLink
@@ -77,7 +78,7 @@ class Follower:
         except (FileNotFoundError, msgspec.DecodeError):
             return []
 
-    def roll_back(self, to: str | None, by: str, reason: str) -> None:
+    def roll_back(self, to: str | None, by: By, reason: str) -> None:
         """Record a rollback. Raises LedgerAway and NothingToRollBackTo."""
         try:
             self.endpoints.rollback(self.product, to=to, by=by, reason=reason, environment=self.environment)
@@ -90,7 +91,7 @@ class Follower:
                 f'the ledger is away: {_reason(error)}; with "break_glass": true the release before serves on this machine'
             ) from error
 
-    def break_glass(self, to: str | None, by: str, reason: str) -> None:
+    def break_glass(self, to: str | None, by: By, reason: str) -> None:
         """Have a release that served before serve on this machine while the ledger is away. Raises LedgerAway where it isn't,
         and NothingToRollBackTo."""
         who, why = signed(by, reason, what="break-glass rollback")
@@ -106,11 +107,12 @@ class Follower:
         if target is None:
             names = ", ".join(pointer.release for pointer in named) or "none"
             raise NothingToRollBackTo(f"{self.product}: no {to or 'earlier release'} is here to go back to; cached: {names}")
-        at = datetime.now(UTC).isoformat(timespec="microseconds")
-        pointer = msgspec.structs.replace(target, since=at, by=who, reason=why, previous=now.bundle, shadow=None)
+        at, name = datetime.now(UTC).isoformat(timespec="microseconds"), name_of(who)
+        pointer = msgspec.structs.replace(target, since=at, by=name, reason=why, previous=now.bundle, shadow=None)
         act = self._journalled()
         replaced = act.replaced if act else now.bundle
-        break_glass.write(self.journal, BreakGlass(self.product, self.environment, self.host, at, who, why, replaced, pointer))
+        place = (self.product, self.environment, self.host)
+        break_glass.write(self.journal, BreakGlass(*place, at, name, why, replaced, pointer, proof_of(who)))
 
     def report(self, replica: Replica) -> None:
         """Say in the ledger's database what this server serves; where that is away, the next report may come through."""

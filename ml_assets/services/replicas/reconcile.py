@@ -2,6 +2,7 @@
 
 import msgspec
 
+from ml_assets.core.release.identity import not_permitted
 from ml_assets.spec.product import Product
 from resources.endpoints.break_glass import BreakGlass, decoded, reconcile
 from resources.endpoints.moves import Endpoints
@@ -13,7 +14,8 @@ def reconcile_reported(endpoints: Endpoints, product: Product) -> list[str]:
     outcomes = []
     for seen in replicas(endpoints.ledger.engine, product.name):
         if (act := _act(seen.replica.break_glass, product)) is not None:
-            outcomes.append(f"{act.name}: {reconcile(endpoints, act)}")
+            objection = not_permitted(product, "rollback", act.who)
+            outcomes.append(f"{act.name}: {reconcile(endpoints, act, objection=objection)}")
     return outcomes
 
 

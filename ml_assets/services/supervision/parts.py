@@ -47,7 +47,7 @@ def parts_of(settings: Settings, products: Iterable[Product], ports: Ports) -> l
     daemon = (sys.executable, "-m", "dagster._daemon", "run", *workspace)
     return [
         Part("daemon", daemon, _beats(settings), outlived=True),
-        Part("webserver", webserver, answers(f"{web.url}/server_info"), web),
+        Part("webserver", webserver, answers(f"{web.url}/server_info"), web, environ=_peers_only(settings)),
         *([_mlflow(settings, mlflow)] if is_local(settings) else []),
         *(_endpoint(settings, product) for product in products),
     ]
@@ -81,6 +81,11 @@ def environment(settings: Settings, mlflow_ui: str) -> dict[str, str]:
     spelled = {f"ML_ASSETS_{name}": str(value) for name, value in values.items()}
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     return {**QUIET, **inherited, "DAGSTER_HOME": str(settings.dagster_home), **spelled}
+
+
+def _peers_only(settings: Settings) -> dict[str, str]:
+    """With a proxy whose logins count, uvicorn must say where a request came from itself, not where the proxy had it from."""
+    return {"FORWARDED_ALLOW_IPS": ""} if settings.proxy_secret else {}
 
 
 def _mlflow(settings: Settings, address: Address) -> Part:

@@ -5,9 +5,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 
+from ml_assets.core.release.identity import Identity
 from ml_assets.serving.http.api_keys import PEER, ApiKey, Scope, matching_key
 from ml_assets.serving.http.body_io import Request
 from ml_assets.serving.requests.refusals import BadRequest, Refusal
+
+
+@dataclass(frozen=True)
+class Client:
+    """Who asks: a name for logs, and the owner of its key, if that has one."""
+
+    name: str
+    identity: Identity | None = None
 
 
 @dataclass
@@ -23,20 +32,26 @@ class Admission:
 
     def admit(self, request: Request, scope: Scope) -> str:
         """Return the client's name: that of its key, or its address. Raises BadRequest with 401 or 403."""
+        return self.client(request, scope).name
+
+    def client(self, request: Request, scope: Scope) -> Client:
+        """Return the client. Raises BadRequest with 401 or 403."""
         if scope == "admin" and self.is_peer(request):
-            return PEER
+            return Client(PEER)
         client = request.scope.get("client")
         address = str(client[0]) if client else "unknown"
         if not self.keys:
             if scope != "predict" and not _is_loopback(address):
                 raise _refusal(403, "without API keys only this machine may do this", "not_allowed")
-            return address
+            return Client(address)
         key = matching_key(self.keys, request.header(b"authorization"))
         if key is None:
             raise _refusal(401, "needs an API key: Authorization: Bearer KEY", "no_key")
+        if key.expired:
+            raise _refusal(401, f"the {key.expired}; `ml-assets serve --new-key {key.scope}` makes another", "expired_key")
         if scope != "predict" and key.scope not in (scope, "admin"):
             raise _refusal(403, "the API key does not allow this", "not_allowed")
-        return key.name
+        return Client(key.name, Identity(key.owner, f"API key {key.id}") if key.owner else None)
 
     def is_peer(self, request: Request) -> bool:
         """Whether the request is from another worker of this server."""

@@ -7,14 +7,15 @@ from typing import Annotated
 import msgspec
 
 from ml_assets.errors import MlAssetsError
+from ml_assets.serving.http.admission import Client
 from ml_assets.serving.http.api_keys import PEER
 from ml_assets.serving.http.body_io import Reply, Request, as_json
 from ml_assets.serving.http.shared_state import State
 from ml_assets.serving.http.status_routes import version
 from ml_assets.serving.requests.refusals import BadRequest, Refusal, refusal
 
-RollBack = Callable[[str | None, str, str], object]
-"""Records a rollback and writes the pointer: (to, by, reason)."""
+RollBack = Callable[[str | None, Client, str], object]
+"""Records a rollback and writes the pointer: (to, client, reason)."""
 BODY_BYTES = 10_000
 
 
@@ -36,7 +37,7 @@ def operator_routes(
         return await _swap(state, notifies_peers=by != PEER)
 
     async def rollback(request: Request) -> Reply:
-        by = state.admission.admit(request, "admin")
+        client = state.admission.client(request, "admin")
         body = _decoded(await request.body(BODY_BYTES))
         move = break_glass if body.break_glass else roll_back
         if move is None:
@@ -44,7 +45,7 @@ def operator_routes(
                 409, [Refusal(path="", message="this server has no ledger to record a rollback in")], reason="rollback"
             )
         try:
-            await asyncio.to_thread(move, body.to, f"{by} over HTTP", body.reason)
+            await asyncio.to_thread(move, body.to, client, body.reason)
         except MlAssetsError as error:
             raise BadRequest(409, [Refusal(path="", message=str(error))], reason="rollback") from error
         return await _swap(state, notifies_peers=True)

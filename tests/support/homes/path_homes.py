@@ -27,6 +27,7 @@ from ml_assets.spec.product_files import dbt_folder
 from resources.dagster_assets import asset_key, make_known
 from resources.dagster_resources import resources_of
 from resources.endpoints import pointer
+from resources.logins.run_tags import PERSON_TAG
 from resources.settings import settings
 from tests.support.shared import link_parsed_projects
 
@@ -103,11 +104,17 @@ class Home:
             self.space.landing.put(self.product, table, partition, content)
 
     def run(
-        self, partition: str, *, only: Sequence[str] = (), without: Sequence[str] | None = None, leaves: Collection[str] = ()
+        self,
+        partition: str,
+        *,
+        only: Sequence[str] = (),
+        without: Sequence[str] | None = None,
+        leaves: Collection[str] = (),
+        person: str = "",
     ) -> Run:
         """The path's job for one partition: all that decides, and of the leaves, which take as long again, these; `only` some
         assets with their checks; or `without` some checks ("endpoint/staging:answers_equal_offline"), with an empty list
-        without any. Endpoints alone have partition ""."""
+        without any. Endpoints alone have partition "". `person`: who asks for the run, by its tag."""
         product = self.product
         definitions, name = build_defs({product.name: product}, resources_of(self.space.settings)), f"{product.name}_path"
         if only or without is not None or set(leaves) != set(LEAVES):
@@ -119,7 +126,11 @@ class Home:
             job = definitions.resolve_job_def(name)
             make_known(instance, product, [partition] if partition else [])
             done = job.execute_in_process(
-                instance=instance, partition_key=partition or None, raise_on_error=False, run_config=QUIET
+                instance=instance,
+                partition_key=partition or None,
+                raise_on_error=False,
+                run_config=QUIET,
+                tags={PERSON_TAG: person} if person else {},
             )
             ended = instance.get_run_by_id(done.run_id)
             assert ended is not None

@@ -42,6 +42,9 @@ SMALL = (
 """Three promotions per window, so that one window can be asked again with other gates."""
 
 
+OPS = {"approve": "record_approval", "override": "record_override", "rollback": "roll_back"}
+
+
 @dataclass(frozen=True)
 class People:
     """A home, and what people do in it."""
@@ -59,14 +62,18 @@ class People:
             raise done.exception
         return done
 
-    def job(self, name: str, config: Mapping[str, Any]) -> str:
-        """Run a decision's job from the Launchpad's config; what it raised, or nothing."""
+    def job(self, name: str, config: Mapping[str, Any], *, tags: Mapping[str, str] | None = None, run: str | None = None) -> str:
+        """Run a decision's job from the Launchpad's config, with the tags and the id of a run; what it raised, or nothing."""
         definitions = build_defs({self.home.name: self.home.product}, resources_of(self.home.space.settings))
-        op = f"{self.home.name}__record_{'approval' if name == 'approve' else name}"
+        op = f"{self.home.name}__{OPS[name]}"
         with dg.DagsterInstance.ephemeral() as instance:
             job = definitions.resolve_job_def(f"{self.home.name}_{name}")
             ran = job.execute_in_process(
-                instance=instance, raise_on_error=False, run_config=QUIET | {"ops": {op: {"config": dict(config)}}}
+                instance=instance,
+                raise_on_error=False,
+                run_config=QUIET | {"ops": {op: {"config": dict(config)}}},
+                tags=dict(tags or {}),
+                run_id=run,
             )
         errors = [e.step_failure_data.error for e in ran.get_step_failure_events()]
         return "; ".join((error.cause or error).message for error in errors if error)

@@ -1,0 +1,1 @@
+"""Who decides: the keys that people are known by, and what each may decide."""
