@@ -49,12 +49,13 @@ tests: install
 coverage: install debian  ## the tests again, with the lines that none of them runs
 	$(if $(COVERAGE),COVERAGE_CORE=sysmon) $(PYTEST) --cov --cov-report=term-missing:skip-covered
 
-# What tests drive of Debian: a browser for pages, PostgreSQL for the ledger, curl for the README. Asks for root only when something is missing.
+# What tests drive of Debian: a browser for pages, PostgreSQL for the ledger, Redis for workers, curl for the README. Asks for root only when something is missing.
 debian:
 	@missing=; \
 	command -v chromium >/dev/null || missing="$$missing chromium"; \
 	command -v chromedriver >/dev/null || missing="$$missing chromium-driver"; \
 	command -v curl >/dev/null || missing="$$missing curl"; \
+	command -v redis-server >/dev/null || missing="$$missing redis-server"; \
 	compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing="$$missing postgresql"; \
 	if [ -n "$$missing" ]; then \
 	  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
@@ -84,7 +85,7 @@ lock: $(UV)  ## resolve pyproject.toml again into requirements.lock
 	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
 	  --group dev --extra demo --extra openlineage --output-file requirements.lock pyproject.toml
 	$(UV) pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.12 --python-platform linux \
-	  --constraint requirements.lock --extra postgres --extra s3 --output-file deploy/requirements.lock pyproject.toml deploy/requirements.in
+	  --constraint requirements.lock --extra postgres --extra s3 --extra celery --output-file deploy/requirements.lock pyproject.toml deploy/requirements.in
 
 clean:  ## remove what the project made in this folder, but not its home
 	rm -rf $(VENV) .uv build *.egg-info .coverage .pytest_cache .ruff_cache .mypy_cache .import_linter_cache

@@ -40,6 +40,15 @@ EARLIER = [
     *(CONFIG | {"run_coordinator": {"module": f"{above}resources.dagster_queue", "class": "ProductQueue"}} for above in ABOVE),
 ]
 """What older code wrote, or the same code in a checkout or built: replaced. A file that somebody edited is left alone."""
+LAUNCHERS: list[dict[str, Any]] = [
+    {
+        "module": f"{above}resources.workers.launcher",
+        "class": "WorkerLauncher",
+        "config": {"broker": {"env": "ML_ASSETS_CELERY"}, "backend": {"env": "ML_ASSETS_CELERY"}},
+    }
+    for above in ABOVE
+]
+"""The run launcher where `ML_ASSETS_CELERY` names a broker, in a checkout and built."""
 LOCATION = "ml_assets"
 WORKSPACE = {"load_from": [{"python_module": {"module_name": "ml_assets.definitions", "location_name": LOCATION}}]}
 """As workspace.yaml of a checkout says it; installed code has none."""
@@ -53,17 +62,24 @@ def prepare_home(settings: Settings) -> None:
     """Create Dagster's home with its settings and workspace, unless they are there already; make it Dagster's own. Into the
     `dagster.yaml` of a team's DAGSTER_HOME goes what it lacks. Raises DagsterSettingsRefused."""
     if settings.dagster:
-        _require_postgres()
+        _require("dagster_postgres", "dagster", extra="postgres")
         os.environ[variable("dagster")] = settings.dagster_storage
+    if settings.celery:
+        _require("dagster_celery", "celery", extra="celery")
+        os.environ[variable("celery")] = settings.celery
     if settings.team_dagster is None:
         marker = settings.dagster_home / OWN_FOLDER
         if not marker.exists():
             write_atomically(marker, b"Dagster's folder of a home of ml-assets.\n")
     elif not settings.dagster_home.is_dir():
         raise DagsterSettingsRefused(f"DAGSTER_HOME is {settings.dagster_home}, which is no folder; create it, or leave it out")
-    wanted = CONFIG | ({"storage": STORAGE} if settings.dagster else {})
-    ours = [one | ({"storage": STORAGE} if settings.dagster else {}) for one in (*EARLIER, CONFIG)]
-    ours += [*EARLIER, CONFIG] if settings.dagster else []  # a file with our storage is never taken for one without
+    launcher = next(one for one in LAUNCHERS if one["module"].startswith(f"{__package__}."))
+    storage: dict[str, Any] = {"storage": STORAGE} if settings.dagster else {}
+    wanted = CONFIG | storage | ({"run_launcher": launcher} if settings.celery else {})
+    plain = [*EARLIER, CONFIG, *(CONFIG | {"run_launcher": one} for one in LAUNCHERS)]
+    ours = [one | storage for one in plain] + (
+        plain if settings.dagster else []
+    )  # one with our storage never passes for one without
     write_settings(settings.dagster_home / "dagster.yaml", wanted, replaced=ours if settings.team_dagster is None else [])
     if not workspace_file(settings).exists():
         write_atomically(workspace_file(settings), yaml.safe_dump(WORKSPACE, sort_keys=False).encode())
@@ -92,10 +108,11 @@ def open_instance(settings: Settings) -> "DagsterInstance":
         ) from error
 
 
-def _require_postgres() -> None:
-    if find_spec("dagster_postgres") is None:
+def _require(module: str, setting: str, *, extra: str) -> None:
+    if find_spec(module) is None:
+        package = module.replace("_", "-")
         raise DagsterSettingsRefused(
-            "ML_ASSETS_DAGSTER is set, and dagster-postgres is not installed: `pip install 'ml-assets[postgres]'`"
+            f"{variable(setting)} is set, and {package} is not installed: `pip install 'ml-assets[{extra}]'`"
         )
 
 

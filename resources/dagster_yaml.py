@@ -34,6 +34,7 @@ def write_settings(path: Path, wanted: Mapping[str, Any], *, replaced: Sequence[
             write_atomically(path, yaml.safe_dump(dict(wanted), sort_keys=False).encode())
         return
     _refuse_other_storage(path, given, wanted)
+    _refuse_other_launcher(path, given, wanted)
     lacking = {name: value for name, value in wanted.items() if not {name, *_INSTEAD.get(name, ())} & given.keys()}
     _warn(path, given, wanted)
     if not lacking:
@@ -65,6 +66,20 @@ def _refuse_other_storage(path: Path, given: Mapping[str, Any], wanted: Mapping[
         raise DagsterSettingsRefused(
             f"{path}: Dagster's storage is the database that ML_ASSETS_DAGSTER names, and that is not set; set it, or take "
             "`storage:` out of the file to begin with an empty history"
+        )
+
+
+def _refuse_other_launcher(path: Path, given: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """A launcher of the team's own is left alone, but for a broker that says something else."""
+    launcher = given.get("run_launcher")
+    if "run_launcher" in wanted and launcher not in (None, wanted["run_launcher"]):
+        raise DagsterSettingsRefused(
+            f"{path} says how runs are launched (`run_launcher:`), and so does ML_ASSETS_CELERY; leave one of them out"
+        )
+    if "run_launcher" not in wanted and "ML_ASSETS_CELERY" in str(launcher):
+        raise DagsterSettingsRefused(
+            f"{path}: runs go to workers by the broker that ML_ASSETS_CELERY names, and that is not set; set it, or take "
+            "`run_launcher:` out of the file"
         )
 
 

@@ -18,7 +18,7 @@ MLFLOW_UI = "http://127.0.0.1:5000"
 OWN_FOLDER = ".ml-assets"
 """A file in Dagster's folder of a home, by which it is told from a team's."""
 
-_URLS = ("store", "ledger", "mlflow", "upstream_store", "upstream_ledger", "dagster")
+_URLS = ("store", "ledger", "mlflow", "upstream_store", "upstream_ledger", "dagster", "celery")
 SECRETS = (*_URLS, "key", "dagster_token", "person_key", "proxy_secret")
 """Settings that may hold a secret: the value may lie in a file, which `ML_ASSETS_<NAME>_FILE` names."""
 
@@ -48,7 +48,8 @@ class Settings:
     which makes them faster and changes no score. `upstream_store` and `upstream_ledger` are those of a home that is read next to
     this one and never written: what is recorded there is not made again. `dagster_url` is the webserver that `ml-assets deploy`
     asks, with `dagster_token`. `dagster` is the database of Dagster's storage, empty where it lies in Dagster's folder, which is
-    `team_dagster` where somebody else made it. `landing_url` is where deliveries lie in an object store; `landing` then holds
+    `team_dagster` where somebody else made it. `celery` is the broker by which runs go to workers, empty where the daemon starts
+    them on its own machine. `landing_url` is where deliveries lie in an object store; `landing` then holds
     the same. `notify` is the file of the channels that notices go out by; empty where none is named. `people` is the file of
     people's keys, hashed; `person_key` is that of whoever runs this process. The login that a proxy before Dagster sends in
     `proxy_header` counts with `proxy_secret`."""
@@ -72,6 +73,7 @@ class Settings:
     notify: str = ""
     landing_url: str = ""
     dagster: str = field(default="", repr=False)
+    celery: str = field(default="", repr=False)
     team_dagster: Path | None = None
     advertise: str = ""
     people: str = ""
@@ -202,6 +204,7 @@ def settings(environ: Mapping[str, str] | None = None) -> Settings:
         notify=str(Path(env["ML_ASSETS_NOTIFY"]).resolve()) if env.get("ML_ASSETS_NOTIFY") else "",
         landing_url=landing_url,
         dagster=_dagster_database(env.get("ML_ASSETS_DAGSTER") or ""),
+        celery=_broker(env.get("ML_ASSETS_CELERY") or "", env.get("ML_ASSETS_DAGSTER") or ""),
         team_dagster=_team_dagster(env, home),
         advertise=env.get("ML_ASSETS_ADVERTISE") or "",
         people=str(Path(env["ML_ASSETS_PEOPLE"]).resolve()) if env.get("ML_ASSETS_PEOPLE") else "",
@@ -227,6 +230,19 @@ def _dagster_database(url: str) -> str:
         raise SettingRefused(
             f"ML_ASSETS_DAGSTER begins with {scheme}://; Dagster's storage is kept in PostgreSQL: give "
             "postgresql://user:password@host/database, or leave it out for files in the home"
+        )
+    return url
+
+
+def _broker(url: str, storage: str) -> str:
+    """The URL of the broker of workers. Raises SettingRefused for one that is no Redis, or where workers could see no runs."""
+    if url and not url.startswith(("redis://", "rediss://")):
+        scheme = url.partition("://")[0]
+        raise SettingRefused(f"ML_ASSETS_CELERY begins with {scheme}://; give a Redis, redis://host:6379/0, or leave it out")
+    if url and not storage:
+        raise SettingRefused(
+            "ML_ASSETS_CELERY hands runs to workers, which see them in Dagster's storage: set ML_ASSETS_DAGSTER to a PostgreSQL "
+            "database too, or leave ML_ASSETS_CELERY out"
         )
     return url
 

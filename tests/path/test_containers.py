@@ -1,5 +1,5 @@
-"""Each container's command of deploy/compose.yaml as a plain process, with its environment: on PostgreSQL, moto's S3 and an
-MLflow server. A delivery to the object store comes out as a release, and nothing of it depends on a folder of one machine."""
+"""Each container's command of deploy/compose.yaml as a plain process, with its environment: on PostgreSQL, moto's S3, Redis and
+an MLflow server. A delivery to the object store comes out as a release, and nothing of it depends on a folder of one machine."""
 
 import os
 import re
@@ -27,6 +27,7 @@ from tests.support.command_line import free_port
 from tests.support.homes.shop import DAYS, csv_bytes, rows, shop
 from tests.support.object_store import S3, object_store
 from tests.support.postgres import new_database, postgres
+from tests.support.redis import redis
 from tests.support.shared import link_parsed_projects
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1500)]
@@ -43,6 +44,7 @@ class Containers:
 
     folder: Path
     s3: S3
+    broker: str
     products: Path
     processes: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
     ports: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -59,6 +61,7 @@ class Containers:
         """A value of the file as it is on this machine."""
         text = re.sub(r"\$\{(\w+)(?::[-?]([^}]*))?\}", lambda m: GIVEN.get(m[1], m[2] or ""), text).replace("$$", "$")
         text = text.replace("/run/secrets/", f"{self.folder}/secrets/").replace("http://s3:8333", self.s3.url)
+        text = text.replace("redis://redis:6379/0", self.broker)
         text = (
             re.sub(r"http://endpoint-flights-[ab]:", "http://127.0.0.1:", text)
             .replace("mlflow:5000", f"127.0.0.1:{self.port('mlflow', '5000')}")
@@ -108,7 +111,7 @@ class Containers:
 @pytest.fixture
 def containers(tmp_path: Path) -> Iterator[Containers]:
     products = shop(tmp_path / "declared").declared.parent
-    with postgres() as folder, object_store() as s3:
+    with postgres() as folder, object_store() as s3, redis() as broker:
         s3.make_bucket("ml-assets")
         secrets = tmp_path / "secrets"
         secrets.mkdir()
@@ -119,13 +122,13 @@ def containers(tmp_path: Path) -> Iterator[Containers]:
         (secrets / "key").write_text(key)
         (secrets / "keys").write_text(line)
         (secrets / "proxy").write_text("a secret of the proxy")
-        running = Containers(tmp_path, s3, products)
+        running = Containers(tmp_path, s3, broker, products)
         yield running
         running.stop()
 
 
 def test_every_command_of_compose_works_on_postgresql_and_s3(containers: Containers, monkeypatch: pytest.MonkeyPatch) -> None:
-    for service in ("mlflow", "daemon", "webserver"):
+    for service in ("mlflow", "daemon", "worker", "webserver"):
         containers.start(service)
     for name, value in containers.environ("daemon").items():
         if name.startswith(("AWS_", "ML_ASSETS_")):
@@ -141,8 +144,9 @@ def test_every_command_of_compose_works_on_postgresql_and_s3(containers: Contain
         return [run["status"] for run in webserver.ask(RUNS)["results"] if run["jobName"] == "shop_path"]
 
     eventually(lambda: ended().count("SUCCESS") >= 2, what="two runs in Dagster's database", seconds=SECONDS)
+    assert list((containers.folder / "worker" / "dagster" / "storage").iterdir()), "runs are the worker's"
     assert artifacts_of(containers, space), "the server keeps the run's artifacts, in the bucket"
-    assert not list((containers.folder / "daemon").glob("mlflow/artifacts/*")), "and no machine does"
+    assert not list(containers.folder.glob("*/mlflow/artifacts/*")), "and no machine does"
     assert not (containers.folder / "daemon" / "ledger.db").exists()
     assert not list((containers.folder / "daemon" / "dagster").glob("history/**/*.db")), "Dagster's runs are in PostgreSQL"
     assert verify(space.settings).is_clean

@@ -5,12 +5,11 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from threading import Event, Thread
@@ -19,63 +18,22 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.services.replicas.shared_logs import served_log
 from ml_assets.services.verify.home import verify
 from ml_assets.serving.client import http_client as client
-from ml_assets.serving.client.server_process import ServerProcess
 from ml_assets.serving.log.reader import read
 from ml_assets.spec.product import load
 from resources.dagster_resources import resources_of
-from resources.settings import settings
-from resources.store.blobs import LocalBlobs
-from resources.store.places import name_store, store_id
-from resources.store.remote_blobs import open_blobs
 from sensors import new_data
 from tests.support.command_line import Days
 from tests.support.homes.small_home import small_home
-from tests.support.object_store import object_store
+from tests.support.machines import Machine, golden, predicted, two_machines
 from tests.support.postgres import Postgres, new_database, postgres_server
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1500)]
 SECONDS = 5.0
 """In which every server has to serve what was decided anywhere, on a machine that does nothing else."""
 COLD_SECONDS = 10.0
-
-
-@dataclass
-class Machine:
-    """A home of its own, with what all machines share, and a server."""
-
-    name: str
-    environ: dict[str, str]
-    server: ServerProcess | None = None
-    open: ExitStack = field(default_factory=ExitStack)
-
-    @property
-    def space(self) -> Workspace:
-        return Workspace(settings(self.environ))
-
-    @property
-    def url(self) -> str:
-        assert self.server
-        return self.server.base_url
-
-    def serve(self) -> None:
-        argv = [sys.executable, "-m", "ml_assets", "serve", "flights"]
-        self.server = self.open.enter_context(ServerProcess(argv, environ=self.environ))
-
-    def ml_assets(self, *args: str, **environ: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "ml_assets", *args]
-        return subprocess.run(command, env={**self.environ, **environ}, capture_output=True, text=True, timeout=900, check=False)
-
-    def done(self, *args: str) -> str:
-        done = self.ml_assets(*args)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    def release(self) -> str:
-        return str(client.release(self.url)["release"])
 
 
 def busy() -> float:
@@ -125,59 +83,12 @@ class World:
         return move.body.release
 
 
-@contextmanager
-def shared_store(kind: str, folder: Path, cache: Path) -> Iterator[dict[str, str]]:
-    """The store in a folder that all mount, or its copy in a bucket, as settings."""
-    if kind == "folder":
-        yield {"ML_ASSETS_STORE": folder.as_uri()}
-        return
-    with object_store() as s3, pytest.MonkeyPatch.context() as patch:
-        for name, value in s3.environ.items():
-            patch.setenv(name, value)
-        s3.make_bucket("machines")
-        url = "s3://machines/store"
-        there, here = open_blobs(url, cache=cache), LocalBlobs(folder)
-        there.put_all([here.path(digest).read_bytes() for digest in here.digests()])
-        id = store_id(here)
-        assert id
-        name_store(there, id)
-        yield {"ML_ASSETS_STORE": url, **s3.environ}
-
-
 @pytest.fixture
 def world(request: pytest.FixtureRequest, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     days = small_home(tmp_path_factory, tmp_path / "a")
-    shared = tmp_path / "shared"
-    shared.mkdir()
-    for name in ("store", "landing"):
-        (days.home / name).rename(shared / name)
-    (days.home / "belongs.json").unlink(missing_ok=True)
     kind = getattr(request, "param", "folder")
-    with postgres_server() as database, shared_store(kind, shared / "store", tmp_path / "cache") as places:
-        url = new_database(str(database.folder), "ledger")
-        places["ML_ASSETS_LANDING"] = str(shared / "landing")
-        before = Machine("before", {**days.environ, **places})
-        assert "entries" in before.done("ledger", "move", url)
-        places["ML_ASSETS_LEDGER"] = url
-        a = Machine("a", {**days.environ, **places})
-        b = Machine("b", {**days.environ, **places, "ML_ASSETS_HOME": str(tmp_path / "b" / "home")})
-        with a.open, b.open:
-            yield World(days, database, a, b)
-
-
-def predicted(machine: Machine, golden: dict[str, Any]) -> str:
-    answer = client.predict(machine.url, golden["requests"])
-    assert [one["probability"] for one in answer["predictions"]] == golden["scores"]
-    return str(answer["release"])
-
-
-def golden(machine: Machine, release: str) -> dict[str, Any]:
-    space = machine.space
-    manifest = space.ledger.release_named(release)
-    assert manifest
-    content: dict[str, Any] = json.loads(space.snapshots.read(manifest.snapshot, "golden.json"))
-    space.ledger.close()
-    return content
+    with postgres_server() as database, two_machines(days, tmp_path, str(database.folder), kind) as (a, b):
+        yield World(days, database, a, b)
 
 
 def silent_or_wrong(machine: Machine) -> list[dict[str, Any]]:

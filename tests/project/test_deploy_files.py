@@ -16,7 +16,7 @@ from ml_assets.spec.product import load_all
 from resources.settings import ROOT, SECRETS, settings, variable
 
 DEPLOY = ROOT / "deploy"
-OURS = ("mlflow", "daemon", "webserver", "endpoint-flights-a", "endpoint-flights-b")
+OURS = ("mlflow", "daemon", "worker", "webserver", "endpoint-flights-a", "endpoint-flights-b")
 OVERLAYS = ("staging", "production")
 KUBERNETES = "1.32"
 
@@ -63,7 +63,10 @@ def test_every_dependency_of_the_image_is_locked_as_the_project_s_own() -> None:
     own, image = (locked(path) for path in (ROOT / "requirements.lock", DEPLOY / "requirements.lock"))
     assert {name: version for name, version in image.items() if own.get(name) != version} == {}
     needed = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = [*needed["dependencies"], *(line for extra in ("postgres", "s3") for line in needed["optional-dependencies"][extra])]
+    wanted = [
+        *needed["dependencies"],
+        *(line for extra in ("postgres", "s3", "celery") for line in needed["optional-dependencies"][extra]),
+    ]
     names = {re.split(r"[<>=\[; ]", line)[0].lower() for line in wanted if "win32" not in line or "!=" in line}
     assert names <= image.keys()
     assert not {"pytest", "moto", "ruff", "selenium"} & image.keys()

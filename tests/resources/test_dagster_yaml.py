@@ -4,15 +4,20 @@ import logging
 import os
 from pathlib import Path
 
+import dagster as dg
 import pytest
 import yaml
+from dagster._core.launcher import WorkerStatus
 
-from resources.dagster_instance import CONFIG, prepare_home, workspace_file
+from resources.dagster_instance import CONFIG, LAUNCHERS, prepare_home, workspace_file
 from resources.dagster_yaml import STORAGE, DagsterSettingsRefused
 from resources.environment import pin
 from resources.settings import SettingRefused, Settings, settings
+from resources.workers.launcher import WorkerLauncher
 
 DATABASE = "postgresql://ann:secret@db/dagster"
+BROKER = "redis://:hidden@broker:6379/0"
+WORKERS = {"ML_ASSETS_DAGSTER": DATABASE, "ML_ASSETS_CELERY": BROKER}
 
 
 @pytest.fixture(autouse=True)
@@ -20,6 +25,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Both are put back at the end."""
     monkeypatch.setenv("DAGSTER_HOME", "")
     monkeypatch.setenv("ML_ASSETS_DAGSTER", "")
+    monkeypatch.setenv("ML_ASSETS_CELERY", "")
 
 
 def of(home: Path, **variables: str) -> Settings:
@@ -109,6 +115,45 @@ def test_the_folder_of_another_home_is_not_taken_for_a_team_s(tmp_path: Path) ->
 def test_another_database_than_postgresql_is_refused() -> None:
     with pytest.raises(SettingRefused, match=r"ML_ASSETS_DAGSTER begins with mysql://.*give postgresql://"):
         settings({"ML_ASSETS_DAGSTER": "mysql://db/dagster"})
+
+
+def test_a_home_with_a_broker_hands_its_runs_to_workers_until_none_is_named(tmp_path: Path) -> None:
+    written = tmp_path / "dagster" / "dagster.yaml"
+    prepare_home(of(tmp_path, ML_ASSETS_DAGSTER=DATABASE))
+    prepare_home(of(tmp_path, **WORKERS))
+    assert yaml.safe_load(written.read_text()) == CONFIG | {"storage": STORAGE, "run_launcher": LAUNCHERS[0]}
+    assert "hidden" not in written.read_text()
+    prepare_home(of(tmp_path, ML_ASSETS_DAGSTER=DATABASE))
+    assert yaml.safe_load(written.read_text()) == CONFIG | {"storage": STORAGE}
+
+
+def test_two_ways_to_launch_runs_are_refused_and_so_is_a_launcher_without_its_broker(tmp_path: Path) -> None:
+    folder = team(tmp_path / "team", "run_launcher: {module: ours, class: Launcher}")
+    with pytest.raises(DagsterSettingsRefused, match=r"run_launcher:`\), and so does ML_ASSETS_CELERY; leave one of them out"):
+        prepare_home(of(tmp_path / "home", DAGSTER_HOME=str(folder), **WORKERS))
+    (folder / "dagster.yaml").write_text("nux: {enabled: true}")
+    prepare_home(of(tmp_path / "home", DAGSTER_HOME=str(folder), **WORKERS))
+    with pytest.raises(DagsterSettingsRefused, match=r"the broker that ML_ASSETS_CELERY names, and that is not set; set it"):
+        prepare_home(of(tmp_path / "home", DAGSTER_HOME=str(folder), ML_ASSETS_DAGSTER=DATABASE))
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"ML_ASSETS_DAGSTER": DATABASE, "ML_ASSETS_CELERY": "amqp://broker"}, r"begins with amqp://; give a Redis"),
+        ({"ML_ASSETS_CELERY": BROKER}, r"set ML_ASSETS_DAGSTER to a PostgreSQL database too"),
+    ],
+)
+def test_a_broker_that_runs_cannot_go_by_is_refused(variables: dict[str, str], message: str) -> None:
+    with pytest.raises(SettingRefused, match=message):
+        settings(variables)
+
+
+def test_a_run_that_a_command_made_is_not_taken_for_a_worker_s_that_died() -> None:
+    run = dg.DagsterRun(job_name="shop_path")
+    launcher = WorkerLauncher(default_queue="dagster", broker="redis://127.0.0.1:1/0", backend="redis://127.0.0.1:1/0")
+    assert launcher.check_run_worker_health(run).status == WorkerStatus.RUNNING
+    assert launcher.get_run_worker_debug_info(run) is None
 
 
 def test_processes_that_are_started_get_the_database_and_the_team_s_folder(tmp_path: Path) -> None:

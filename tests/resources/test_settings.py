@@ -80,9 +80,11 @@ def test_another_process_that_is_given_the_settings_as_variables_has_the_same(tm
 
 @pytest.mark.parametrize("name", [*SECRETS, "keys"])
 def test_a_secret_may_lie_in_a_file_which_comes_before_a_variable(tmp_path: Path, name: str) -> None:
-    (tmp_path / "secret").write_text("postgresql://ann:canary@db/x\n")
-    own_settings = settings({f"{variable(name)}_FILE": str(tmp_path / "secret"), variable(name): "sqlite:///other"})
-    expected = str(tmp_path / "secret") if name == "keys" else "postgresql://ann:canary@db/x"  # keys: serve reads the file
+    url = "redis://:canary@broker/0" if name == "celery" else "postgresql://ann:canary@db/x"
+    (tmp_path / "secret").write_text(f"{url}\n")
+    others = {"ML_ASSETS_DAGSTER": "postgresql://db/dagster"} if name == "celery" else {}
+    own_settings = settings({f"{variable(name)}_FILE": str(tmp_path / "secret"), variable(name): "sqlite:///other", **others})
+    expected = str(tmp_path / "secret") if name == "keys" else url  # keys: serve reads the file
     assert getattr(own_settings, name) == expected
     assert settings({f"{variable(name)}_FILE": str(tmp_path / "secret"), **own_settings.environ()}) == own_settings
 

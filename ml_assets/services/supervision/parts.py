@@ -1,19 +1,23 @@
-"""The parts of one home: Dagster's daemon and webserver, MLflow where it is local, and each product's production endpoint."""
+"""The parts of one home: Dagster's daemon and webserver, a worker where runs go to workers, MLflow where it is local, and each
+product's production endpoint."""
 
 import os
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from hashlib import sha256
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from ml_assets.errors import MlAssetsError
-from ml_assets.services.supervision.part import Address, Part, answers
+from ml_assets.services.supervision.part import PROBE_SECONDS, Address, Part, answers
 from ml_assets.services.supervision.wellbeing import HEARTBEAT_SECONDS, silent_daemons
 from ml_assets.spec.product import Product
-from resources.dagster_instance import DagsterStorageAway, open_instance, workspace_file
+from resources import workers
+from resources.dagster_instance import CONFIG, DagsterStorageAway, open_instance, workspace_file
 from resources.settings import Settings
 
 HOST = "127.0.0.1"
@@ -48,6 +52,7 @@ def parts_of(settings: Settings, products: Iterable[Product], ports: Ports) -> l
     return [
         Part("daemon", daemon, _beats(settings), outlived=True),
         Part("webserver", webserver, answers(f"{web.url}/server_info"), web, environ=_peers_only(settings)),
+        *([_worker(settings)] if settings.celery else []),
         *([_mlflow(settings, mlflow)] if is_local(settings) else []),
         *(_endpoint(settings, product) for product in products),
     ]
@@ -78,6 +83,7 @@ def environment(settings: Settings, mlflow_ui: str) -> dict[str, str]:
     }
     values |= {"MLFLOW": settings.mlflow, "MLFLOW_UI": mlflow_ui, "PRODUCTS": folders}
     values |= {"DAGSTER": settings.dagster_storage} if settings.dagster else {}
+    values |= {"CELERY": settings.celery} if settings.celery else {}
     spelled = {f"ML_ASSETS_{name}": str(value) for name, value in values.items()}
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     return {**QUIET, **inherited, "DAGSTER_HOME": str(settings.dagster_home), **spelled}
@@ -86,6 +92,26 @@ def environment(settings: Settings, mlflow_ui: str) -> dict[str, str]:
 def _peers_only(settings: Settings) -> dict[str, str]:
     """With a proxy whose logins count, uvicorn must say where a request came from itself, not where the proxy had it from."""
     return {"FORWARDED_ALLOW_IPS": ""} if settings.proxy_secret else {}
+
+
+def _worker(settings: Settings) -> Part:
+    """It takes runs from the broker, as many at once as there may be, and ends when those under way have ended."""
+    name = f"ml-assets-{sha256(str(settings.home).encode()).hexdigest()[:8]}@{socket.gethostname()}"
+    at_once = CONFIG["concurrency"]["runs"]["max_concurrent_runs"]
+    argv = (sys.executable, "-m", "celery", "--app", f"{workers.__name__}.app", "worker", "--hostname", name)
+    options = ("--concurrency", str(at_once), "--without-gossip", "--without-mingle", "--loglevel", "WARNING")
+
+    def works(since: float) -> bool:
+        from kombu.exceptions import KombuError
+
+        from resources.workers.app import is_well
+
+        try:
+            return is_well(name, seconds=PROBE_SECONDS)
+        except (OSError, KombuError):  # the broker is away
+            return False
+
+    return Part("worker", (*argv, *options), works)
 
 
 def _mlflow(settings: Settings, address: Address) -> Part:

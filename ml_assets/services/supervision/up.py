@@ -51,7 +51,7 @@ def prepare(settings: Settings, parts: Sequence[Part]) -> None:
     """Make what several parts would otherwise make at the same time: Dagster's home and storage, MLflow's database, the ledger,
     and the pointer files, which say what the ledger says."""
     kinds = {part.kind for part in parts}
-    if kinds & {"daemon", "webserver"}:
+    if kinds & {"daemon", "webserver", "worker"}:
         with open_instance(settings):
             pass
     if "mlflow" in kinds:
