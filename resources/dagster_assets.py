@@ -10,6 +10,7 @@ import dagster as dg
 from ml_assets.core.lineage.partitions import partitions_of
 from ml_assets.core.lineage.reads import Span
 from ml_assets.core.lineage.stages import LEAVES, STAGES, declared_reads
+from ml_assets.core.lineage.warm_up import WARM_UP, is_warm_up
 from ml_assets.spec.partitions import Every
 from ml_assets.spec.product import Product
 from resources.lineage import Made
@@ -160,6 +161,15 @@ def materialized(product: Product, result: Made, metadata: Mapping[str, Any] | N
         data_version=dg.DataVersion(manifest.data_version),
         metadata={**(metadata or {}), **provenance},
     )
+
+
+def report_warm_up(context: dg.AssetExecutionContext, product: Product, stages: Iterable[str], key: str, why: str) -> None:
+    """Let Dagster take a partition for done of which the calendar leaves these stages nothing to make: it would stay grey, as if
+    somebody had forgotten it. The event says so, and has no data version; the ledger, which decides, has nothing of it."""
+    for stage in stages:
+        if is_warm_up(product, stage, key):
+            key_of_stage, told = asset_key(product, stage), f"warm-up: {why}"
+            context.log_event(dg.AssetMaterialization(key_of_stage, partition=key, description=told, metadata={WARM_UP: why}))
 
 
 def inputs_table(result: Made) -> dg.TableMetadataValue:

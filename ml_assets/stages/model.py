@@ -10,6 +10,7 @@ import dagster as dg
 from ml_assets.core.lineage.facts import ModelFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.stages import reads, test_keys
+from ml_assets.core.lineage.warm_up import candidate_stages
 from ml_assets.core.outcomes.maturity import immature
 from ml_assets.services.automation.outcomes import NO_CANDIDATE
 from ml_assets.services.automation.policy import record_trigger
@@ -20,7 +21,7 @@ from ml_assets.services.planning.untrained_candidates import outcomes_awaited, r
 from ml_assets.services.proofs.plausible import refuse_held
 from ml_assets.services.stale_inputs import refuse_stale
 from ml_assets.spec.product import Product
-from resources.dagster_assets import declaration, materialized
+from resources.dagster_assets import declaration, materialized, report_warm_up
 from resources.dagster_retries import retried
 from resources.ledger.triggers import frozen
 from resources.lineage import Lineage
@@ -62,7 +63,9 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
         refuse_stale(lineage, product, "model", key)
         inputs = lineage.reads(product, "model", key)
         if len(inputs) < window.minimum:
-            context.log.info(f"{NO_CANDIDATE}{missing_partitions(lineage, product, key)}")
+            why = missing_partitions(lineage, product, key)
+            context.log.info(f"{NO_CANDIDATE}{why}")
+            report_warm_up(context, product, candidate_stages(), key, why)
             return
         features = lineage.features_behind(inputs)
         lineage.require_proven(features, features_claims(product), may_warn=MAY_WARN)

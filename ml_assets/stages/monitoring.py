@@ -11,7 +11,7 @@ from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.services.dagster_ui.metadata import pictures, plots, small_table
 from ml_assets.services.stale_inputs import refuse_stale
 from ml_assets.spec.product import Product
-from resources.dagster_assets import declaration, materialized
+from resources.dagster_assets import declaration, materialized, report_warm_up
 from resources.dagster_retries import retried
 from resources.lineage import Lineage
 from resources.store.snapshots import Snapshots
@@ -30,7 +30,9 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
         key = context.partition_key
         release = lineage.scorer(product, "monitoring", key)
         if release is None:
-            context.log.info(f"{key}: no release as of an earlier partition serves, nothing to monitor")
+            why = "no release as of an earlier partition serves, nothing to monitor"
+            context.log.info(f"{key}: {why}")
+            report_warm_up(context, product, ["monitoring"], key, why)
             return
         refuse_stale(lineage, product, "monitoring", key)
         features = lineage.current(product, "features", key)

@@ -8,7 +8,7 @@ import dagster as dg
 from ml_assets.core.lineage.facts import PredictionsFacts
 from ml_assets.services.stale_inputs import refuse_stale
 from ml_assets.spec.product import Product
-from resources.dagster_assets import declaration, materialized
+from resources.dagster_assets import declaration, materialized, report_warm_up
 from resources.dagster_retries import retried
 from resources.lineage import Lineage
 
@@ -26,7 +26,9 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
         key = context.partition_key
         release = lineage.scorer(product, "predictions", key)
         if release is None:
-            context.log.info(f"{key}: no release as of an earlier partition serves, nothing scores")
+            why = "no release as of an earlier partition serves, nothing scores"
+            context.log.info(f"{key}: {why}")
+            report_warm_up(context, product, ["predictions"], key, why)
             return
         refuse_stale(lineage, product, "predictions", key)
         features = lineage.current(product, "features", key)

@@ -14,7 +14,7 @@ from ml_assets.services.outcomes.scoreboard import HEADER, Shown, cells, scorebo
 from ml_assets.services.outcomes.served import make_realised
 from ml_assets.services.stale_inputs import refuse_stale
 from ml_assets.spec.product import Product
-from resources.dagster_assets import declaration, materialized
+from resources.dagster_assets import declaration, materialized, report_warm_up
 from resources.dagster_retries import retried
 from resources.lineage import Lineage
 from resources.settings import Settings
@@ -42,7 +42,9 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
         refuse_stale(lineage, product, "realised", key)
         result = make_realised(lineage, product, settings, key, run=context.run.run_id)
         if result is None:
-            context.log.info(f"{key}: nothing served it that this ledger knows a release of")
+            why = "nothing served it that this ledger knows a release of"
+            context.log.info(f"{key}: {why}")
+            report_warm_up(context, product, ["realised"], key, why)
             return
         lines = [shown(product, key, line, datetime.now(UTC)) for line in RealisedFacts.of(result.manifest).lines]
         metadata: dict[str, Any] = {"served": small_table(list(HEADER), [cells(line) for line in lines])}

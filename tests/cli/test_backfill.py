@@ -3,11 +3,13 @@
 import json
 from pathlib import Path
 
+import dagster as dg
 import pytest
 from click.testing import CliRunner, Result
 
 from ml_assets.cli import cli
 from ml_assets.core.lineage.stages import LEAVES, STAGES
+from ml_assets.core.lineage.warm_up import WARM_UP
 from resources.dagster_instance import open_instance
 from resources.endpoints.moves import moves_of
 from tests.support.homes.path_homes import Home, blank_pages
@@ -50,6 +52,17 @@ def test_dagster_shows_a_run_of_the_command_line_under_its_job(backfilled: tuple
 
 def test_a_run_without_a_candidate_says_what_is_missing(backfilled: tuple[Home, Result]) -> None:
     assert f"no candidate yet: 0 of at least 1 training partitions before {FIRST}" in backfilled[1].output
+
+
+def test_the_warm_up_of_a_calendar_is_done_in_dagster_and_nothing_in_the_ledger(backfilled: tuple[Home, Result]) -> None:
+    home, _ = backfilled
+    with open_instance(home.space.settings) as instance:
+        for stage in ("model", "evaluation", "release", "report", "tracking", "monitoring", "predictions"):
+            assert FIRST in instance.get_materialized_partitions(dg.AssetKey(["shop", stage])), stage
+            assert home.space.ledger.current("shop", stage, FIRST) is None
+        records = instance.fetch_materializations(dg.AssetKey(["shop", "model"]), limit=10).records
+    told = [event.metadata[WARM_UP].value for r in records if (event := r.asset_materialization) and event.partition == FIRST]
+    assert [str(why)[:33] for why in told] == ["0 of at least 1 training partition"[:33]]
 
 
 @pytest.mark.long

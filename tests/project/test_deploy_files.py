@@ -208,4 +208,4 @@ def test_compose_has_the_webserver_on_the_proxys_loopback_alone() -> None:
     assert "networks" not in webserver
     assert "--host" not in webserver["command"]
     mounted = {name for name, service in compose()["services"].items() if "proxy" in service.get("secrets", [])}
-    assert mounted == {"proxy", "webserver", "daemon"}, "who else has the secret could name anybody"
+    assert mounted == {"proxy", "webserver", "daemon", "worker"}, "who else has the secret could name anybody"

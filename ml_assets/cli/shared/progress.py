@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from ml_assets.core.lineage.warm_up import WARM_UP
+
 BAR = "·"
 SHOWN = ("rebuilding", "stale snapshots", "rebuild.most", "without a verdict: ", "no candidate yet: ")
 """Lines of the log that are shown: what is brought up to date first, what that costs, why nothing was asked, what a candidate
@@ -62,6 +64,8 @@ class Progress:
 
     def _materialized(self, event: Any) -> None:
         materialization = event.step_materialization_data.materialization
+        if WARM_UP in materialization.metadata:
+            return
         stage = "/".join(materialization.asset_key.path[1:])
         if is_rebuilt(event.step_key, stage, materialization.partition, self._partition):
             self.rebuilt += 1

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from ml_assets.core.lineage.warm_up import WARM_UP
+
 if TYPE_CHECKING:
     from dagster import DagsterInstance, DagsterRun, EventLogEntry
 
@@ -87,6 +89,8 @@ def _shown(events: Iterable["EventLogEntry"]) -> dict[str, dict[str, str]]:
         event = entry.dagster_event
         if event is not None and event.is_step_materialization:
             materialization = event.step_materialization_data.materialization
+            if WARM_UP in materialization.metadata:
+                continue
             texts = {name: value.value for name, value in materialization.metadata.items() if isinstance(value.value, str)}
             shown["/".join(materialization.asset_key.path[1:])] = texts
     return shown

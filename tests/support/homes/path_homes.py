@@ -18,6 +18,7 @@ from ml_assets.cli.shared.progress import is_rebuilt
 from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.stages import LEAVES
+from ml_assets.core.lineage.warm_up import WARM_UP
 from ml_assets.definitions import build_defs
 from ml_assets.jobs.path import path_job
 from ml_assets.services.automation.attempts import settle
@@ -216,6 +217,8 @@ def _selection(
 def _run_of(done: Any, partition: str, entries: Sequence[Any]) -> Run:
     materialized, rebuilt, evaluations, rebuilt_checks = {}, {}, [], {}
     for event in done.get_asset_materialization_events():
+        if WARM_UP in event.materialization.metadata:
+            continue
         stage, at = "/".join(event.asset_key.path[1:]), event.materialization.partition
         reused = event.materialization.metadata.get("reused")
         is_computed = not (reused is not None and reused.value)
