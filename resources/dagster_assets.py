@@ -150,8 +150,8 @@ def materialized(product: Product, result: Made, metadata: Mapping[str, Any] | N
     manifest = result.manifest
     provenance: dict[str, Any] = {
         "reused": dg.MetadataValue.bool(result.reused),
-        "data_version": manifest.data_version,
-        "manifest": manifest.id,
+        "data_version": _digest(manifest.data_version),
+        "manifest": _digest(manifest.id),
         "lineage": dg.MetadataValue.md(f"`ml-assets lineage {manifest.id[:12]}`"),
         "impact": dg.MetadataValue.md(f"`ml-assets impact {manifest.id[:12]}`"),
         "inputs": inputs_table(result),
@@ -163,19 +163,27 @@ def materialized(product: Product, result: Made, metadata: Mapping[str, Any] | N
     )
 
 
+def _digest(digest: str) -> dg.MarkdownMetadataValue:
+    """A digest that may be broken in its middle: in one line it is wider than its column, and clips all that stands there."""
+    half = len(digest) // 2
+    return dg.MetadataValue.md(f"`{digest[:half]}` `{digest[half:]}`")
+
+
 def report_warm_up(context: dg.AssetExecutionContext, product: Product, stages: Iterable[str], key: str, why: str) -> None:
     """Let Dagster take a partition for done of which the calendar leaves these stages nothing to make: it would stay grey, as if
-    somebody had forgotten it. The event says so, and has no data version; the ledger, which decides, has nothing of it."""
+    somebody had forgotten it. The event says so, and has no data version; the ledger, which decides, has nothing of it. It is
+    reported once: Dagster shows the event that came last, which should be about something that was made."""
     for stage in stages:
-        if is_warm_up(product, stage, key):
-            key_of_stage, told = asset_key(product, stage), f"warm-up: {why}"
-            context.log_event(dg.AssetMaterialization(key_of_stage, partition=key, description=told, metadata={WARM_UP: why}))
+        name = asset_key(product, stage)
+        if is_warm_up(product, stage, key) and key not in context.instance.get_materialized_partitions(name):
+            told = f"warm-up: {why}"
+            context.log_event(dg.AssetMaterialization(name, partition=key, description=told, metadata={WARM_UP: why}))
 
 
 def inputs_table(result: Made) -> dg.TableMetadataValue:
     """The inputs of a manifest, one row each, which Dagster's own provenance doesn't keep per partition."""
     rows = [
-        dg.TableRecord({"asset": i.asset, "partition": i.partition, "data_version": i.data_version[:16]})
+        dg.TableRecord({"asset": i.asset, "partition": i.partition, "data_version": i.data_version[:10]})
         for i in result.manifest.recipe.inputs
     ]
     columns = [dg.TableColumn(name, "string") for name in ("asset", "partition", "data_version")]

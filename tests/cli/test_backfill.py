@@ -61,6 +61,9 @@ def test_the_warm_up_of_a_calendar_is_done_in_dagster_and_nothing_in_the_ledger(
             assert FIRST in instance.get_materialized_partitions(dg.AssetKey(["shop", stage])), stage
             assert home.space.ledger.current("shop", stage, FIRST) is None
         records = instance.fetch_materializations(dg.AssetKey(["shop", "model"]), limit=10).records
+    ran(home, "--partition", FIRST)
+    with open_instance(home.space.settings) as instance:
+        assert len(instance.fetch_materializations(dg.AssetKey(["shop", "model"]), limit=10).records) == len(records), "told once"
     told = [event.metadata[WARM_UP].value for r in records if (event := r.asset_materialization) and event.partition == FIRST]
     assert [str(why)[:33] for why in told] == ["0 of at least 1 training partition"[:33]]
 
