@@ -51,6 +51,14 @@ def test_each_partition_and_column_is_shown_and_the_ignored_ones_apart() -> None
     assert elements.tags.count("circle") == 4
 
 
+def test_a_partition_has_the_same_place_in_every_picture() -> None:
+    late = points(0.02, 0.3, 0.1)[1:]
+    html = page(title="Drift", lead="so", lines=[], columns={"distance": points(0.02, 0.4, 0.1), "score": late}, ignored=())
+    assert html.count('cx="150.0"') == html.count('cx="296.0"') == 2, "p1 and p2"
+    assert html.count('cx="4.0"') == 1, "p0 has no verdict on scores"
+    assert "From left to right p0 to p2." in html
+
+
 def test_a_product_without_a_verdict_says_so() -> None:
     elements = drawn(columns={}, ignored=())
     assert "No partition has a verdict yet." in elements.text

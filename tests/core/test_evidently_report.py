@@ -8,11 +8,18 @@ import numpy as np
 import polars as pl
 import pytest
 
-from ml_assets.core.evaluation.evidently_report import ReportError, drift_report, quality_report
+from ml_assets.core.evaluation.evidently_report import Moved, ReportError, drift_report, quality_report
 from ml_assets.core.evaluation.packed_page import packed, unpacked
 from ml_assets.core.metrics.arrays import Task
 
 pytestmark = pytest.mark.long
+MOVED = {
+    "distance": Moved(0.31, 0.40, exceeds=False),
+    "wind": Moved(0.2718, 0.11, exceeds=True),
+    "carrier": Moved(0.01, 0.02, exceeds=False),
+    "never": Moved(0.0, 0.0, exceeds=False),
+    "wind beside distance": Moved(0.5, 0.1, exceeds=True),
+}
 NUMERIC, CATEGORICAL = ["distance", "wind", "never"], ["carrier", "is_weekend"]
 
 
@@ -40,7 +47,8 @@ def quality(task: Task, *, rows: int = 300, max_rows: int = 200) -> str:
 def drift(*, rows: int = 300, max_rows: int = 200) -> str:
     columns = {"numeric": NUMERIC, "categorical": CATEGORICAL}
     sides = frame(rows), frame(150, seed=1)
-    return unpacked(drift_report(*sides, title="flights <2013-12>", verdict="watch: wind", max_rows=max_rows, **columns))
+    said = {"title": "flights <2013-12>", "verdict": "watch: wind", "moved": MOVED}
+    return unpacked(drift_report(*sides, max_rows=max_rows, **said, **columns))
 
 
 @pytest.fixture(autouse=True)
@@ -93,3 +101,15 @@ def test_an_evidently_page_weighs_a_third_of_what_it_did() -> None:
     frames = frame(300), frame(150, seed=1)
     page = quality_report(*frames, task="binary", label="label", score="score")
     assert len(page) < 1_700_000 < len(unpacked(page)) / 2
+
+
+def test_evidently_says_of_each_column_what_the_verdict_says() -> None:
+    html = drift()
+    assert "Drift is detected for 33.333% of columns (1 out of 3)" in html, (
+        "of distance, wind and carrier only wind moved too much"
+    )
+    assert "Dataset Drift is detected" in html
+    assert "0.2718" in html
+    assert "Wasserstein" not in html, "no limit of Evidently's own"
+    assert "is_weekend (no verdict)" in html
+    assert "not a column by itself: wind beside distance" in html

@@ -9,6 +9,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from ml_assets.core.evaluation.packed_page import unpacked
 from ml_assets.core.lineage.facts import ReleaseFacts
 from ml_assets.services.automation.causes import causes
 from ml_assets.services.automation.policy import Trigger, due_training, record_trigger
@@ -59,8 +60,10 @@ def test_a_lasting_drift_trains_and_serves_a_release_of_its_own(tmp_path: Path) 
     assert first.startswith(("watch", "no alarm yet"))
     assert second.startswith(f"alarm: in {DRIFTED[0]} and again in {DRIFTED[1]}: amount")
     oldest, *_, newest = watched(at.space.lineage, at.product, at.space.settings)
-    page = evidently_page(at.space.lineage, at.product, newest.data).decode()
-    assert escape(second) in page, "the product's verdict stands above Evidently's page"
+    page = evidently_page(at.space.lineage, at.product, newest.data)
+    assert newest.data.sentence == runs[AFTER].descriptions["columns_stable"]
+    assert escape(newest.data.sentence) in page.decode(), "the product's verdict stands above Evidently's page"
+    assert "Dataset Drift is detected" in unpacked(page), "as the verdict says"
     with pytest.raises(NotMaterialized, match="needs earlier partitions to compare with"):
         evidently_page(at.space.lineage, at.product, oldest.data)
 

@@ -1,8 +1,9 @@
 """Evidently's pages of two frames, each one HTML file that needs no network. They inform and decide nothing."""
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +17,26 @@ if TYPE_CHECKING:
     from evidently import DataDefinition
 
 MAX_ROWS = 5000
+MOVED, DETECTED = "share of rows that moved", "“Detected”"
 EMPTY = "<html><head></head><body></body></html>"
-_FITS = "<style>html, body { margin: 0; max-width: 100%; overflow-x: auto; }</style>"
+_FITS = (
+    "<style>html, body { margin: 0; max-width: 100%; overflow-x: auto; } .MuiPaper-root { overflow-x: auto !important; }</style>"
+)
+"""Evidently cuts off what is wider than its frame: its tables need 930 pixels."""
 
 
 class ReportError(MlAssetsError):
     """Frames of which no report can be made."""
+
+
+@dataclass(frozen=True)
+class Moved:
+    """What the product's verdict says of a column: the share of its rows that moved, the greatest that is usual, and whether the
+    column exceeds."""
+
+    share: float
+    usual: float
+    exceeds: bool
 
 
 @contextmanager
@@ -83,34 +98,57 @@ def drift_report(
     categorical: Sequence[str],
     title: str,
     verdict: str,
+    moved: Mapping[str, Moved],
     max_rows: int = MAX_ROWS,
     seed: int = 0,
 ) -> bytes:
-    """Evidently's page of how columns differ between two frames. `verdict` is the product's own sentence and stands above it.
+    """Evidently's page of how columns differ between two frames. `verdict` is the product's own sentence and stands above it;
+    `moved` is what it says of each column, which Evidently shows in place of tests of its own: at their fixed limits weeks that
+    differ as weeks do are drift.
 
     At most `max_rows` rows of each side are drawn, the same for one seed: Evidently takes 40 s for a million. A column that it
     cannot draw, or that has no values on a side, is named in the heading. Raises ReportError as `quality_report` does.
     """
     from evidently import DataDefinition
-    from evidently.presets import DataDriftPreset
 
     columns = [*numeric, *categorical]
     sides = [_sampled(side, columns, max_rows=max_rows, seed=seed) for side in (current, reference)]
     reasons = {name: "no values" for name in columns if any(side[name].null_count() == side.height for side in sides)}
+    reasons |= {name: "no verdict" for name in columns if name not in moved}
 
     def page(names: Sequence[str]) -> tuple[str, str]:
         shown = [name for name in names if name not in reasons]
         of = [[name for name in kind if name in shown] for kind in (numeric, categorical)]
         definition = DataDefinition(numerical_columns=of[0], categorical_columns=of[1])
-        return _drawn(DataDriftPreset(), [side.select(shown) for side in sides], definition)
+        return _drawn(_as_judged({name: moved[name] for name in shown}), [side.select(shown) for side in sides], definition)
 
     html, _ = page(columns)
     if not html:
         reasons |= {name: why for name in columns if name not in reasons for drawn, why in [page([name])] if not drawn}
         html, _ = page(columns)
     without = _without([f"{name} ({why})" for name, why in reasons.items()])
-    own = "Evidently tests each column by itself at fixed limits; the verdict above is the product's"
-    return _titled(html or EMPTY, title, [verdict, *_shown(sides, (current, reference)), own, *without])
+    own = f"{DETECTED} is what moved more than the past allows; an alarm takes it in one of the two partitions before, too"
+    apart = [name for name, column in moved.items() if column.exceeds and name not in columns]
+    without += [f"not a column by itself: {', '.join(apart)}"] if apart else []
+    return _titled(html or EMPTY, title, [*_shown(sides, (current, reference)), own, *without], lead=verdict)
+
+
+def _as_judged(moved: Mapping[str, Moved]) -> Any:
+    """Evidently's preset with what the verdict says of each column as its test."""
+    from evidently.legacy.calculations.stattests import StatTest, register_stattest
+    from evidently.legacy.core import ColumnType
+    from evidently.presets import DataDriftPreset
+
+    def said(reference: Any, current: Any, kind: ColumnType, threshold: float) -> tuple[float, bool]:
+        column = moved[reference.name]
+        return column.share, column.exceeds
+
+    kinds = [ColumnType.Numerical, ColumnType.Categorical]
+    register_stattest(StatTest(MOVED, MOVED, kinds), said)  # under one name, so that a later page replaces it
+    usual = {name: column.usual for name, column in moved.items()}
+    return DataDriftPreset(
+        method=MOVED, per_column_threshold=usual, drift_share=round(0.9 / max(len(moved), 1), 3)
+    )  # one column is enough
 
 
 def _sampled(frame: pl.DataFrame, columns: Sequence[str], *, max_rows: int, seed: int) -> pl.DataFrame:
@@ -147,9 +185,10 @@ def _without(names: Sequence[str]) -> list[str]:
     return [f"could not be drawn: {', '.join(names)}"] if names else []
 
 
-def _titled(html: str, title: str, lines: Sequence[str]) -> bytes:
+def _titled(html: str, title: str, lines: Sequence[str], *, lead: str = "") -> bytes:
     """Evidently's page, packed, with what it lacks: a title, what it shows and leaves out, a width that fits a frame."""
     heading = f'<h1 style="font: 600 20px sans-serif; margin: 16px 24px 4px">{escape(title)}</h1>'
+    heading += f'<p style="font: 600 15px sans-serif; margin: 0 24px 4px">{escape(lead)}</p>' if lead else ""
     heading += f'<p style="font: 14px sans-serif; margin: 0 24px 8px">{escape("; ".join(lines))}</p>'
     html = html.replace("<head>", f"<head><title>{escape(title)}</title>{_FITS}", 1)
     return packed(html.replace("<body>", f"<body>{heading}", 1), title=title, heading=heading)

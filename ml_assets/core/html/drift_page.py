@@ -55,7 +55,8 @@ def page(*, title: str, lead: str, lines: Sequence[Line], columns: Mapping[str, 
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     order = sorted(columns, key=lambda name: (-sum(p.exceeds for p in columns[name]), name))
-    drawn = [_picture(name, columns[name]) for name in order if columns[name]]
+    partitions = sorted({point.partition for points in columns.values() for point in points})
+    drawn = [_picture(name, columns[name], partitions) for name in order if columns[name]]
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
@@ -68,20 +69,23 @@ def page(*, title: str, lead: str, lines: Sequence[Line], columns: Mapping[str, 
         width=WIDTH,
         height=HEIGHT,
         shown=SHOWN,
+        span=" to ".join(dict.fromkeys([*partitions[:1], *partitions[-1:]])),
         was_asked=any(line.requests_why for line in lines),
     )
 
 
-def _picture(column: str, points: Sequence[Point]) -> Picture:
+def _picture(column: str, points: Sequence[Point], partitions: Sequence[str]) -> Picture:
+    """Every partition has the same place in all pictures, also in those of columns that have no verdict on some."""
     top = min(1.0, max(0.05, *(max(point.moved, point.high) for point in points)) * 1.1)
-    step = (WIDTH - 2 * MARGIN) / max(len(points) - 1, 1)
+    step = (WIDTH - 2 * MARGIN) / max(len(partitions) - 1, 1)
+    across = {partition: round(MARGIN + number * step, 1) for number, partition in enumerate(partitions)}
 
-    def place(number: int, share: float) -> tuple[float, float]:
-        return round(MARGIN + number * step, 1), round(HEIGHT - MARGIN - share / top * (HEIGHT - 2 * MARGIN), 1)
+    def place(point: Point, share: float) -> tuple[float, float]:
+        return across[point.partition], round(HEIGHT - MARGIN - share / top * (HEIGHT - 2 * MARGIN), 1)
 
-    upper = [place(number, point.high) for number, point in enumerate(points)]
-    lower = [place(number, point.low) for number, point in enumerate(points)]
-    moved = [place(number, point.moved) for number, point in enumerate(points)]
+    upper = [place(point, point.high) for point in points]
+    lower = [place(point, point.low) for point in points]
+    moved = [place(point, point.moved) for point in points]
     labels = [
         f"{point.partition}: {point.moved:.1%} moved, in nine of ten past comparisons {point.low:.1%} to {point.high:.1%}"
         for point in points

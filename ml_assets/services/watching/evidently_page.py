@@ -1,9 +1,9 @@
-"""Evidently's page of a partition's drift, on request: it compares what the verdict compares, and the verdict stands above it."""
+"""Evidently's page of a partition's drift, on request: it draws what the verdict compares, and says what the verdict says."""
 
 import polars as pl
 
 from ml_assets.core.drift.verdict import Verdict
-from ml_assets.core.evaluation.evidently_report import drift_report
+from ml_assets.core.evaluation.evidently_report import Moved, drift_report
 from ml_assets.spec.product import Product
 from resources.lineage import Lineage, NotMaterialized
 
@@ -31,5 +31,6 @@ def evidently_page(lineage: Lineage, product: Product, verdict: Verdict) -> byte
         categorical=[name for name in watched if name not in numeric],
         title=f"Drift of {product.name} {key}",
         verdict=f"the verdict on the data: {verdict.sentence}",
+        moved={name: Moved(band.moved, band.high, name in verdict.exceeds) for name, band in verdict.bands.items()},
         seed=product.model.seed,
     )

@@ -62,9 +62,9 @@ def drift_page(product: Product, partitions: Sequence[Watched]) -> str:
             partition.partition,
             f"{partition.rows:,}",
             partition.data.state,
-            partition.data.why,
+            _in_words(partition.data),
             partition.scores.state if partition.scores else "",
-            partition.scores.why if partition.scores else NOT_MONITORED,
+            _in_words(partition.scores) if partition.scores else NOT_MONITORED,
             partition.realised,
             partition.requests_state,
             partition.requests.partition(": ")[2] if partition.requests_state != "stable" else partition.requests,
@@ -84,6 +84,11 @@ def drift_page(product: Product, partitions: Sequence[Watched]) -> str:
         "at most 1 % of partitions. A watch is one partition alone, and has no stated rate."
     )
     return page(title=f"Drift of {product.name}", lead=lead, lines=lines, columns=columns, ignored=product.monitoring.ignore)
+
+
+def _in_words(verdict: Verdict) -> str:
+    """The verdict beside its state: of a stable one also that a column exceeds, which is no alarm yet."""
+    return verdict.sentence if verdict.state == "stable" else verdict.why
 
 
 def _requests(lineage: Lineage, product: Product, partition: str) -> tuple[str, str]:
