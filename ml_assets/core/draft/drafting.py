@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from ml_assets.core.draft import csv_dialect
 from ml_assets.core.draft.column_limits import limits_of, of_classes
-from ml_assets.core.draft.column_roles import Roles, classes_of, key_of, task_of, time_column, unused_inputs
+from ml_assets.core.draft.column_roles import Roles, classes_of, key_of, refuse_few_groups, task_of, time_column, unused_inputs
 from ml_assets.core.draft.columns import SourceColumn, columns_of, require
 from ml_assets.core.draft.delivery_calendar import DeliveryHistory, history_of, static_history
 from ml_assets.core.draft.draft import Draft
@@ -16,6 +16,7 @@ from ml_assets.core.draft.gates import Plan, first_plan
 from ml_assets.core.draft.label_leaks import outcomes, separations_of, suspicious
 from ml_assets.core.draft.request import DraftRefused, DraftRequest
 from ml_assets.core.draft.window_sizes import (
+    LEAST,
     MOST_FOLDS,
     Windows,
     longest_test,
@@ -25,7 +26,7 @@ from ml_assets.core.draft.window_sizes import (
     windows_of,
 )
 from ml_assets.core.metrics.units import CALENDAR
-from ml_assets.spec.delivery import ReferenceSpec
+from ml_assets.spec.delivery import EPOCHS, ReferenceSpec
 from ml_assets.spec.gates import MinimumSpec
 
 LEAST_ROWS = 50
@@ -43,6 +44,7 @@ def drafted(
     time = time_column(columns, request)
     group = require(request.group, columns, option="--group") if request.group else None
     _refuse_two_roles(columns, request, time)
+    refuse_few_groups(group, least=LEAST.units)
     task, positive = task_of(label, request)
     time, history = _history(time, request, rows=frame.height)
     classes = classes_of(label) if task == "multiclass" else ()
@@ -179,10 +181,9 @@ def _completed(frame: pl.DataFrame, spec: ReferenceSpec, request: DraftRequest, 
     if time_format:
         return spec
     names = [request.time] if request.time else [name for name in frame.columns if name != request.label]
-    for name in names:
-        if name in frame.columns and (form := csv_dialect.time_format(_worded(frame[name], spec), spec)):
-            return spec.model_copy(update={"datetime_format": form})
-    return spec
+    told = (csv_dialect.time_format(_worded(frame[name], spec), spec) for name in names if name in frame.columns)
+    forms = sorted(filter(None, told), key=lambda form: form in EPOCHS)  # written as texts before written as numbers
+    return spec.model_copy(update={"datetime_format": forms[0]}) if forms else spec
 
 
 def _worded(values: pl.Series, spec: ReferenceSpec) -> pl.Series:
