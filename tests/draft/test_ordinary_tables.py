@@ -87,6 +87,39 @@ def test_a_time_in_seconds_or_milliseconds_is_found_by_its_name_and_size(unit: i
     assert draft.roles.time.values.to_list() == [moment.replace(microsecond=0) for moment in made.at]
 
 
+def test_a_date_in_three_columns_is_noticed(tmp_path: Path) -> None:
+    made = rows(600)
+    parts = {part: [getattr(moment, part) for moment in made.at] for part in ("year", "month", "day")}
+    draft = draft_of(tmp_path, made.frame(x=made.x, **parts).drop("at"))
+    assert "year, month, day seem to be a date in parts: deliver one column made of them" in "; ".join(draft.notes)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty"),
+        (b"  \n\n", "is empty"),
+        (b"PK\x03\x04 workbook", "is a workbook or an archive; save its table as CSV or Parquet"),
+        (b'{"at": "2024-01-01", "label": 1}\n', "is JSON; write its rows as CSV or Parquet"),
+        (b"Report\n\n" + b"at,x,label\n" + b"2024-01-01,2,1\n" * 9, "remove what is above the line that names the columns"),
+    ],
+)
+def test_a_file_of_another_kind_is_named_as_what_it_is(content: bytes, message: str, tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_bytes(content)
+    with pytest.raises(DraftRefused, match=message):
+        read_sources([str(file)], query=None)
+
+
+def test_a_line_of_totals_makes_no_outcome_of_the_columns_that_it_leaves_empty(tmp_path: Path) -> None:
+    made = rows(600)
+    totals = pl.DataFrame({"at": ["Total"], "x": [made.x.sum().round(3)], "kind": [None], "label": [None]})
+    frame = made.frame(x=made.x, kind=made.kind).with_columns(pl.col("at").dt.strftime("%Y-%m-%dT%H:%M:%S"))
+    draft = draft_of(tmp_path, pl.concat([frame, totals.cast(dict(frame.schema))]))  # type: ignore[arg-type]
+    assert draft.roles.after == {}
+    assert draft.roles.task == "binary"
+
+
 def test_times_of_several_zones_are_moments_in_utc(tmp_path: Path) -> None:
     made = rows(600)
     zoned = [with_zone(moment, number) for number, moment in enumerate(made.at)]

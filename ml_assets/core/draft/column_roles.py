@@ -8,6 +8,7 @@ import polars as pl
 
 from ml_assets.core.draft.columns import PYTHON, SourceColumn, quoted, require
 from ml_assets.core.draft.request import DraftRefused, DraftRequest
+from ml_assets.core.draft.role_refusals import refuse_spellings
 from ml_assets.spec.tasks import LEAST_CLASSES, Task
 
 POSITIVE_WORDS = ("yes", "true", "y", "t", "1", "positive", "churned", "fraud", "bad", "default", "won")
@@ -104,8 +105,9 @@ def task_of(label: SourceColumn, request: DraftRequest) -> tuple[Task, str | Non
             f"plain numbers, or say which value is the yes: --positive"
         )
     if len(levels) < 2:
-        raise DraftRefused(f"--label {label.name}: it has {len(levels)} different values; there is nothing to learn")
-    _refuse_spellings(label, levels, request)
+        held = f"one value, {levels[0]}" if levels else "no value"
+        raise DraftRefused(f"--label {label.name}: it has {held}; there is nothing to learn")
+    refuse_spellings(label, levels, request)
     if request.positive is not None:
         return _by_positive(label, levels, request)
     if request.task == "multiclass" or (request.task is None and _has_classes(label, levels)):
@@ -199,29 +201,6 @@ def unused_inputs(columns: Iterable[SourceColumn], time: SourceColumn | None) ->
         elif time is not None and column.is_number and _is_year(column, time):
             reasons[column.name] = "it is the year of the time, which no later row repeats"
     return reasons
-
-
-def _refuse_spellings(label: SourceColumn, levels: Sequence[object], request: DraftRequest) -> None:
-    """Refuse a label of texts that differ only in capital letters or spaces: one outcome would be several, and some of the yes a
-    no."""
-    spelled: dict[str, list[str]] = {}
-    for level in levels if label.kind == "text" else ():
-        spelled.setdefault(" ".join(str(level).split()).casefold(), []).append(str(level))
-    alike = next((texts for texts in spelled.values() if len(texts) > 1), None)
-    if alike and request.task != "multiclass":
-        raise DraftRefused(
-            f"--label {label.name}: {', '.join(map(repr, alike))} differ only in capital letters or spaces; write each outcome "
-            f"one way, or keep them apart as classes: --task multiclass"
-        )
-
-
-def refuse_few_groups(group: SourceColumn | None, *, least: int) -> None:
-    """Refuse a group with fewer values than anything is decided on."""
-    if group is not None and (count := group.known.n_unique()) < least:
-        values = "1 value" if count == 1 else f"{count} values"
-        raise DraftRefused(
-            f"--group {group.name}: it has {values}, and a verdict, which counts values, needs {least} or more; leave --group out"
-        )
 
 
 def _by_positive(label: SourceColumn, levels: Sequence[object], request: DraftRequest) -> tuple[Task, str]:

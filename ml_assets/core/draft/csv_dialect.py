@@ -14,7 +14,7 @@ from ml_assets.core.draft.request import DraftRefused
 from ml_assets.spec.delivery import EPOCHS, ReferenceSpec
 
 SEPARATORS = (",", ";", "\t", "|")
-SAMPLE_LINES = 200
+SAMPLE_LINES, SAMPLE_BYTES = 200, 4096
 ENOUGH = 0.995
 """The share of values that a kind or a format has to fit."""
 MISSING_WORDS = ("NA", "N/A", "#N/A", "NaN", "nan", "NULL", "null")
@@ -36,6 +36,7 @@ def csv_dialect(content: bytes, *, name: str) -> ReferenceSpec:
     compression = next((name for name, magic in COMPRESSED.items() if content.startswith(magic)), "none")
     if compression != "none":
         content = _expanded(content, compression, name=name)
+    _refuse_other_formats(content, name=name)
     encoding = _encoding(content)
     try:
         text = content.decode("utf-8-sig" if encoding == "utf-8" else encoding)
@@ -43,6 +44,17 @@ def csv_dialect(content: bytes, *, name: str) -> ReferenceSpec:
         raise DraftRefused(f"{name} is not text: {error}; convert it to UTF-8") from None
     separator = _separator(text, name=name)
     return ReferenceSpec(format="csv", separator=separator, encoding=encoding, compression=compression)  # type: ignore[arg-type]
+
+
+def _refuse_other_formats(content: bytes, *, name: str) -> None:
+    """Refuse files that are no text of rows, by how they begin."""
+    start = content[:SAMPLE_BYTES].lstrip()
+    if not start:
+        raise DraftRefused(f"{name} is empty")
+    if start.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
+        raise DraftRefused(f"{name} is a workbook or an archive; save its table as CSV or Parquet")
+    if start.startswith((b"{", b"[")):
+        raise DraftRefused(f"{name} is JSON; write its rows as CSV or Parquet: polars.read_ndjson(…).write_parquet(…)")
 
 
 def missing_words(frame: pl.DataFrame) -> tuple[str, ...]:

@@ -8,13 +8,14 @@ from pydantic import ValidationError
 
 from ml_assets.core.draft import csv_dialect
 from ml_assets.core.draft.column_limits import limits_of, of_classes
-from ml_assets.core.draft.column_roles import Roles, classes_of, key_of, refuse_few_groups, task_of, time_column, unused_inputs
+from ml_assets.core.draft.column_roles import Roles, classes_of, key_of, task_of, time_column, unused_inputs
 from ml_assets.core.draft.columns import SourceColumn, columns_of, require
 from ml_assets.core.draft.delivery_calendar import DeliveryHistory, history_of, static_history
 from ml_assets.core.draft.draft import Draft
 from ml_assets.core.draft.gates import Plan, first_plan
 from ml_assets.core.draft.label_leaks import outcomes, separations_of, suspicious
 from ml_assets.core.draft.request import DraftRefused, DraftRequest
+from ml_assets.core.draft.role_refusals import refuse_few_groups
 from ml_assets.core.draft.window_sizes import (
     LEAST,
     MOST_FOLDS,
@@ -30,6 +31,7 @@ from ml_assets.spec.delivery import EPOCHS, ReferenceSpec
 from ml_assets.spec.gates import MinimumSpec
 
 LEAST_ROWS = 50
+DATE_PARTS, LEAST_PARTS = ("year", "month", "day"), 2
 
 
 def drafted(
@@ -73,7 +75,15 @@ def drafted(
     if classes:
         limits[label.name] = of_classes(limits[label.name], classes)
     suspects = tuple(suspect for suspect in suspicious(separations, after) if suspect.column in {c.name for c in inputs})
-    return Draft(request, table, spec, frame, columns, roles, history, limits, tuple(separations), suspects, notes=history.notes)
+    notes = (*history.notes, *(_date_in_parts(columns, request) if time is None else ()))
+    return Draft(request, table, spec, frame, columns, roles, history, limits, tuple(separations), suspects, notes=notes)
+
+
+def _date_in_parts(columns: Mapping[str, SourceColumn], request: DraftRequest) -> Iterator[str]:
+    """A note where a table without a time has a date in several columns."""
+    parts = [name for part in DATE_PARTS for name, column in columns.items() if column.field == part and column.kind == "integer"]
+    if len(parts) >= LEAST_PARTS and not request.every:
+        yield f"{', '.join(parts)} seem to be a date in parts: deliver one column made of them, and the rows are taken by time"
 
 
 def _refuse_two_roles(columns: Mapping[str, SourceColumn], request: DraftRequest, time: SourceColumn | None) -> None:
