@@ -5,6 +5,7 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import polars as pl
 import pytest
@@ -50,6 +51,9 @@ def test_a_number_with_something_around_it_is_the_models_number_and_no_level_and
         numbers = connection.sql(f"select {feature.sql} as number from texts").pl()["number"]
     assert numbers.to_list() == pytest.approx([NUMBERS[form](value) for value in made.x], abs=1e-9)
     assert column.values.str.contains(column.form.pattern).all()
+    for other in ("abc", "", "1 of 2", "12abc3"):
+        with connect() as connection, pytest.raises(duckdb.ConversionException):
+            connection.execute(f"select {column.form.sql('x')} from (values ('{other}')) as t(x)").fetchall()
     assert "str_matches" in draft.limits["amount"].arguments
 
 

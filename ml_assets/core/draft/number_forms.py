@@ -20,10 +20,11 @@ class NumberForm:
     example: str
 
     def sql(self, name: str) -> str:
-        """The number, by a column of texts; between brackets it is negative."""
+        """The number, by a column of texts; between brackets it is negative. A text of another form is an error."""
         digits = f"regexp_replace({name}, '[^0-9{self.decimal}-]', '', 'g')"
         plain = digits if self.decimal == "." else f"replace({digits}, ',', '.')"
-        return f"case when contains({name}, '(') then -1 else 1 end * cast({plain} as double)"
+        text = f"case when regexp_matches({name}, '{self.pattern}') then {plain} else {name} end"
+        return f"case when contains({name}, '(') then -1 else 1 end * cast({text} as double)"
 
 
 def number_form(known: pl.Series, table: ReferenceSpec) -> NumberForm | None:
