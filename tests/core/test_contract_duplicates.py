@@ -182,3 +182,14 @@ def test_one_pair_in_a_small_delivery_is_a_breach_that_says_so(tmp_path: Path) -
     changes: list[dict[str, str]] = [*[{}] * 38, {"trip": "1001"}, {"trip": "1001", "distance": "99"}]
     (breach,) = audited(product, trips(*changes)).breaches
     assert breach.message == "trips: 5 % of rows are refused, limit 1 %: unique_key.conflict 2 (e.g. rows 38, 39)"
+
+
+def test_columns_named_as_those_of_the_quarantine_keep_their_values_next_to_them(tmp_path: Path) -> None:
+    columns = '    row: int = pa.Field(ge=0)\n    reason: str = pa.Field(isin=["late", "lost"])\n\n'
+    config = '    class Config:\n        metadata = {"max_quarantined": 1.0}\n'
+    product = product_in(tmp_path, old=STOPS, new=columns + config)
+    frame = pl.DataFrame({"row": [7, -1, 8], "reason": ["late", "lost", "eaten"]})
+    table = audit({"stops": frame}, product=product, partition_window=None).tables["stops"]
+    assert table.valid.rows() == [(7, "late")]
+    assert table.refused.columns == ["row (delivered)", "reason (delivered)", "reason", "row"]
+    assert table.refused.rows() == [(-1, "lost", "row.range", 1), (8, "eaten", "reason.isin", 2)]

@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from ml_assets.core.draft.drafting import planned
 from ml_assets.services.new_product.summary import summary
 from tests.support.drafting import written
 
@@ -35,12 +36,12 @@ def test_the_first_candidate_is_as_early_as_a_window_of_the_history_decides(tmp_
 
 
 def test_windows_are_longer_where_the_usual_ones_never_have_a_release(tmp_path: Path) -> None:
-    weak = rows(8000, days=800, strength=0.22)
+    weak = rows(2400, days=280, strength=0.35)
     product = written(tmp_path, weak, every="week")
     plan = product.plan
     assert plan.release
     assert plan.release.number
-    assert plan.windows.test > 1, summary(product)
+    assert plan.windows.test > planned(product.draft).windows.test, summary(product)
 
 
 def test_a_table_that_decides_nothing_is_told_so_with_the_reasons(tmp_path: Path) -> None:
@@ -58,3 +59,15 @@ def test_folds_of_a_table_without_a_time_are_as_few_as_the_first_needs(group: st
     plan = product.plan
     assert plan.release
     assert plan.release.delivery == "delivery 1", summary(product)
+
+
+def test_hotel_one_timestamp_months_of_which_all_rows_have_one_date_have_a_release(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    months = [datetime(2020 + number // 12, number % 12 + 1, 1) for number in range(24)]
+    lead, kind = rng.integers(0, 300, 24 * 60), rng.choice(["contract", "group", "transient"], 24 * 60)
+    price = 60 + 0.2 * lead + 15 * (kind == "group") + rng.normal(0, 8, 24 * 60)
+    frame = pl.DataFrame({"arrival": [month for month in months for _ in range(60)], "lead": lead, "kind": kind})
+    product = written(tmp_path, frame.with_columns(label=pl.Series(price.round(2))))
+    assert product.draft.history.every == "month"
+    assert product.plan.release
+    assert 0 < product.plan.release.number <= 12, summary(product)

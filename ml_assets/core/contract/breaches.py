@@ -11,7 +11,7 @@ from typing import Literal
 import polars as pl
 
 from ml_assets.core.contract.refused_value_hints import hint
-from ml_assets.core.contract.schema import CONFLICT, RESERVED_COLUMNS, Rules
+from ml_assets.core.contract.schema import CONFLICT, Rules, quarantined_name
 from ml_assets.errors import MlAssetsError
 from ml_assets.spec.yaml_file import unknown_name
 
@@ -73,8 +73,7 @@ def missing_table(table: str) -> Breach:
 def column_breaches(columns: Sequence[str], *, table: str, rules: Rules) -> list[Breach]:
     """Columns that the contract has and the delivery has not, and the other way round (a renamed column is both)."""
     missing = [name for name in rules.dtypes if name not in columns]
-    dropped = set() if not rules.drops_extra_columns else set(columns) - set(RESERVED_COLUMNS)
-    extra = [name for name in columns if name not in rules.dtypes and name not in dropped]
+    extra = [] if rules.drops_extra_columns else [name for name in columns if name not in rules.dtypes]
     beyond = f"; delivered beyond the contract: {', '.join(extra)}"[:_LONGEST_LIST] if extra else ""
     absent = [_absent(name, table=table, beyond="" if number else beyond) for number, name in enumerate(missing)]
     return absent + [_unknown(name, table=table, rules=rules, allowed=missing or list(rules.dtypes)) for name in extra]
@@ -128,7 +127,7 @@ def _shown(refused: pl.DataFrame, reason: str, rules: Rules) -> str:
     column, _, why = reason.partition(".")
     if column not in rules.dtypes or why == "missing":
         return ""
-    of_reason = refused.filter(pl.col("reason").str.split(",").list.contains(reason))[column]
+    of_reason = refused.filter(pl.col("reason").str.split(",").list.contains(reason))[quarantined_name(column)]
     values = of_reason.drop_nulls().unique(maintain_order=True).head(_VALUES).to_list()
     seems = hint(values, rules.dtypes[column]) if why == "type" else ""
     shown = ", ".join(repr(value)[:_LONGEST] if isinstance(value, str) else str(value)[:_LONGEST] for value in values)

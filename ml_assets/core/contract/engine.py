@@ -23,6 +23,7 @@ from ml_assets.core.contract.schema import (
     Rules,
     columns_known_after,
     polars_schema,
+    quarantined_name,
     request_fields,
     rules_of,
 )
@@ -223,8 +224,9 @@ def _split(raw: pl.DataFrame, frame: pl.DataFrame, *, masks: Masks, table: str) 
         if masks
         else pl.lit("")
     )
-    labelled = raw.with_columns(reason.alias("reason")).with_row_index("row").with_columns(pl.col("row").cast(pl.Int64))
-    split = TableAudit(valid=frame.filter(~refused), refused=labelled.filter(refused).select(*raw.columns, "reason", "row"))
+    values = raw.rename({name: quarantined_name(name) for name in raw.columns})
+    labelled = values.with_columns(reason.alias("reason")).with_row_index("row").with_columns(pl.col("row").cast(pl.Int64))
+    split = TableAudit(valid=frame.filter(~refused), refused=labelled.filter(refused).select(*values.columns, "reason", "row"))
     if split.valid.height + split.refused.height != raw.height:
         raise RowsLost(f"{table}: {raw.height} rows delivered, {split.valid.height} valid and {split.refused.height} refused")
     return split

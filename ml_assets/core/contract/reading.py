@@ -17,6 +17,10 @@ _PARQUET_MAGIC = b"PAR1"
 csv.field_size_limit(1 << 30)  # a text of any length is a field
 
 
+FEW_LINES = 4
+"""Of so few lines nobody can say how many fields are usual."""
+
+
 class DeliveryError(MlAssetsError):
     """A delivered file that cannot be read as a table; `code` is stable."""
 
@@ -113,6 +117,9 @@ def _refuse_ragged(fields: np.ndarray, *, width: int, name: str) -> None:
     problem = f"{len(wrong)} rows do not have {width} fields; row {row} has {field_count}"
     if len(wrong) == len(fields) - 1 > 1 and (fields[1:] == field_count).all():
         problem = f"the first line has {width} fields and every row {field_count}: it has to name the columns"
+    elif len(fields) > FEW_LINES and (usual_count := int(np.median(fields[1:]))) > width:
+        usual = f"the first line has {width} {'field' if width == 1 else 'fields'} and most rows {usual_count}"
+        problem = f"{usual}: remove what is above the line that names the columns"
     raise DeliveryError(code="ragged", name=name, problem=problem)
 
 

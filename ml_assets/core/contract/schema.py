@@ -16,7 +16,8 @@ Model = Any  # type[pandera.polars.DataFrameModel]; pandera is imported only whe
 
 DEFAULT_MIN_ROWS = 1
 DEFAULT_MAX_QUARANTINED = 0.01
-RESERVED_COLUMNS = ("reason", "row")
+QUARANTINE_COLUMNS = ("reason", "row")
+"""What the quarantine says of a refused row, next to its values as delivered."""
 CONFLICT = ".conflict"
 """After a key's reason code: rows with one key and different values. The code alone: a row that is there already."""
 Scope = Literal["rows", "partition"]
@@ -170,6 +171,11 @@ def _known(field: Mapping[str, Any], *, where: str) -> str:
     return known
 
 
+def quarantined_name(name: str) -> str:
+    """The name of a delivered column in the quarantine, whose own columns keep theirs."""
+    return f"{name} (delivered)" if name in QUARANTINE_COLUMNS else name
+
+
 def _keys(schema: Any) -> dict[str, tuple[str, ...]]:
     together = {"unique_key": tuple(schema.unique)} if schema.unique else {}
     return together | {f"{name}.unique": (name,) for name, column in schema.columns.items() if column.unique}
@@ -178,8 +184,6 @@ def _keys(schema: Any) -> dict[str, tuple[str, ...]]:
 def _refuse_what_bends_rows(schema: Any, *, model: Model) -> None:
     if schema.parsers or any(column.parsers for column in schema.columns.values()):
         raise ContractError(f"{model.__name__}: a parser would change delivered values; change them in a dbt model")
-    if reserved := sorted(set(RESERVED_COLUMNS) & set(schema.columns)):
-        raise ContractError(f"{model.__name__}: {', '.join(reserved)}: the name is taken by a column of the quarantine")
 
 
 def _scopes(schema: Any, *, model: Model) -> dict[str, Scope]:

@@ -45,6 +45,8 @@ def limits_of(column: SourceColumn, *, time: SourceColumn | None, codes: pl.Seri
         facts.append("no row has a value")
     elif column.is_number and not is_key:
         arguments, facts = _range(column, time, codes)
+    elif column.form:
+        arguments, facts = {"str_matches": _raw(column.form.pattern)}, [f"numbers written like {column.form.example!r}"]
     elif column.kind == "text" and not is_key:
         arguments, facts = _texts(known, codes.filter(column.values.is_not_null()))
     elif column.kind == "text":

@@ -8,6 +8,7 @@ import polars as pl
 
 from ml_assets.core.draft.columns import PYTHON, SourceColumn, quoted, require
 from ml_assets.core.draft.request import DraftRefused, DraftRequest
+from ml_assets.core.draft.role_refusals import refuse_spellings
 from ml_assets.spec.tasks import LEAST_CLASSES, Task
 
 POSITIVE_WORDS = ("yes", "true", "y", "t", "1", "positive", "churned", "fraud", "bad", "default", "won")
@@ -98,8 +99,15 @@ def time_column(columns: Mapping[str, SourceColumn], request: DraftRequest) -> S
 def task_of(label: SourceColumn, request: DraftRequest) -> tuple[Task, str | None]:
     """The task, and which text of the label is the positive one. Raises DraftRefused for a label that no task can learn."""
     levels = label.known.unique().sort().to_list()
+    if label.form and request.positive is None and request.task != "multiclass":
+        raise DraftRefused(
+            f"--label {label.name}: its values are numbers with something around them, such as {label.form.example!r}; deliver "
+            f"plain numbers, or say which value is the yes: --positive"
+        )
     if len(levels) < 2:
-        raise DraftRefused(f"--label {label.name}: it has {len(levels)} different values; there is nothing to learn")
+        held = f"one value, {levels[0]}" if levels else "no value"
+        raise DraftRefused(f"--label {label.name}: it has {held}; there is nothing to learn")
+    refuse_spellings(label, levels, request)
     if request.positive is not None:
         return _by_positive(label, levels, request)
     if request.task == "multiclass" or (request.task is None and _has_classes(label, levels)):
@@ -160,13 +168,15 @@ def key_of(
         return DraftKey(chosen[0].field, chosen) if is_plain else DraftKey(key_name, chosen, is_made=True)
     others = [c for c in columns.values() if c.name not in {*outcomes, request.label}]
     unique = [
-        c for c in others if c.kind in ("integer", "text") and not c.missing and not c.misfits and c.known.n_unique() == c.rows
+        c
+        for c in others
+        if (c.kind == "integer" or c.is_level) and not c.missing and not c.misfits and c.known.n_unique() == c.rows
     ]
     named = [c for c in unique if _KEY_NAME.search(c.field)] or unique
     if named:
         return DraftKey(named[0].field, (named[0],))
     group = require(request.group, columns, option="--group") if request.group else None
-    texts = [group] if group else [c for c in others if c.kind == "text" and 1 < c.known.n_unique() <= c.rows / 2]
+    texts = [group] if group else [c for c in others if c.is_level and 1 < c.known.n_unique() <= c.rows / 2]
     for chosen in ((time,), *((column, time) for column in texts)) if time is not None else ():
         if _is_unique(chosen):
             return DraftKey(key_name, chosen, is_made=True)
@@ -184,7 +194,7 @@ def unused_inputs(columns: Iterable[SourceColumn], time: SourceColumn | None) ->
             reasons[column.name] = "it is the same in every row"
         elif time is None and column.kind == "time":
             reasons[column.name] = "it is a date, and there is no time of the question to count days from"
-        elif column.kind == "text" and known.n_unique() > max(NAME_SHARE * column.rows, 20):
+        elif column.is_level and known.n_unique() > max(NAME_SHARE * column.rows, 20):
             reasons[column.name] = f"it names rows: {known.n_unique():,} different texts in {column.rows:,} rows"
         elif time is not None and column.kind == "integer" and _counts_up(column, time):
             reasons[column.name] = "it only counts up with time, which no later row repeats"

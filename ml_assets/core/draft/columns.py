@@ -9,8 +9,8 @@ from typing import Any, Literal
 import polars as pl
 
 from ml_assets.core.contract.casting import cast, without_nulls_in_words
-from ml_assets.core.contract.schema import RESERVED_COLUMNS
-from ml_assets.core.draft.csv_dialect import ENOUGH
+from ml_assets.core.draft.csv_dialect import ENOUGH, epoch_unit
+from ml_assets.core.draft.number_forms import NumberForm, number_form
 from ml_assets.core.draft.request import DraftRefused
 from ml_assets.spec.delivery import EPOCHS, ReferenceSpec
 from ml_assets.spec.yaml_file import unknown_name
@@ -41,7 +41,8 @@ _PLAIN = re.compile(r"^[a-z_][a-z0-9_]*$")
 @dataclass(frozen=True)
 class SourceColumn:
     """`name` is as delivered, `field` the name of it in contract.py, SQL and a request. `values` (rows,) are of the kind,
-    null where a value is missing; `misfits` counts those that are there and not of the kind."""
+    null where a value is missing; `misfits` counts those that are there and not of the kind. `form`: of texts that are numbers
+    with something around them."""
 
     name: str
     field: str
@@ -49,6 +50,7 @@ class SourceColumn:
     values: pl.Series
     missing: int
     misfits: int
+    form: NumberForm | None = None
 
     @property
     def rows(self) -> int:
@@ -66,6 +68,11 @@ class SourceColumn:
         return self.kind in ("integer", "number")
 
     @property
+    def is_level(self) -> bool:
+        """Whether the values are texts, and no numbers in disguise."""
+        return self.kind == "text" and self.form is None
+
+    @property
     def sql(self) -> str:
         """The delivered name in SQL."""
         return quoted(self.name)
@@ -78,7 +85,9 @@ def columns_of(frame: pl.DataFrame, table: ReferenceSpec, *, time: str | None = 
     fields: dict[str, str] = {}
     for name in frame.columns:
         fields[name] = _field(name, taken=set(fields.values()))
-    return {name: _column(frame[name], fields[name], table, is_time=name == time) for name in frame.columns}
+    is_epoch = table.datetime_format in EPOCHS
+    moments = {name for name in frame.columns if is_epoch and (name == time or (time is None and epoch_unit(frame[name])))}
+    return {name: _column(frame[name], fields[name], table, is_time=name in moments) for name in frame.columns}
 
 
 def require(name: str, columns: Mapping[str, SourceColumn], *, option: str) -> SourceColumn:
@@ -95,9 +104,10 @@ def quoted(name: str) -> str:
 
 def _column(raw: pl.Series, field: str, table: ReferenceSpec, *, is_time: bool) -> SourceColumn:
     worded = without_nulls_in_words(raw, null_values=table.null_values)
-    kind = "time" if is_time and table.datetime_format in EPOCHS and _fits(worded, "time", table) else _kind(worded, table)
+    kind = "time" if is_time and _fits(worded, "time", table) else _kind(worded, table)
     values = worded.cast(pl.String) if kind == "empty" else cast(worded, DTYPES[kind], table=table)
-    return SourceColumn(raw.name, field, kind, values, worded.null_count(), values.null_count() - worded.null_count())
+    form = number_form(values.drop_nulls(), table) if kind == "text" else None
+    return SourceColumn(raw.name, field, kind, values, worded.null_count(), values.null_count() - worded.null_count(), form)
 
 
 def _kind(values: pl.Series, table: ReferenceSpec) -> Kind:
@@ -141,8 +151,6 @@ def _typed_kind(known: pl.Series) -> Kind:
 
 
 def _refuse_names(names: Sequence[str]) -> None:
-    if taken := [name for name in names if name in RESERVED_COLUMNS]:
-        raise DraftRefused(f"column '{taken[0]}' is named as a column that the quarantine adds; rename it in the source")
     if marked := [name for name in names if '"' in name or "\n" in name]:
         raise DraftRefused(f"column {marked[0]!r} has a quote or a line break in its name; rename it in the source")
     lowered = [name.lower() for name in names]

@@ -2,17 +2,19 @@
 
 import csv
 import io
+import re
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import polars as pl
 
 from ml_assets.core.contract.casting import cast
 from ml_assets.core.contract.decoding import COMPRESSED, Undecodable, expanded
 from ml_assets.core.draft.request import DraftRefused
-from ml_assets.spec.delivery import ReferenceSpec
+from ml_assets.spec.delivery import EPOCHS, ReferenceSpec
 
 SEPARATORS = (",", ";", "\t", "|")
-SAMPLE_LINES = 200
+SAMPLE_LINES, SAMPLE_BYTES = 200, 4096
 ENOUGH = 0.995
 """The share of values that a kind or a format has to fit."""
 MISSING_WORDS = ("NA", "N/A", "#N/A", "NaN", "nan", "NULL", "null")
@@ -24,6 +26,8 @@ TIME_FORMATS = (
     "%m/%d/%Y %H:%M", "%m/%d/%Y %H:%M:%S", "%d.%m.%Y", "%d.%m.%Y %H:%M", "%d.%m.%Y %H:%M:%S", "%d-%m-%Y", "%d-%m-%Y %H:%M",
     "%d-%m-%Y %H:%M:%S", "%Y%m%d", "%m/%d/%y", "%d/%m/%y", "%b %d %Y", "%d %b %Y", "%Y-%m",
 )  # fmt: skip
+_TIME_NAME = re.compile(r"(?i)(time|date|epoch|stamp|_at$|^at$|^ts$|_ts$)")
+"""Names of columns whose large whole numbers are moments."""
 _DECIMAL_COMMA = r"^\s*[+-]?\d+,\d+\s*$"
 
 
@@ -32,6 +36,7 @@ def csv_dialect(content: bytes, *, name: str) -> ReferenceSpec:
     compression = next((name for name, magic in COMPRESSED.items() if content.startswith(magic)), "none")
     if compression != "none":
         content = _expanded(content, compression, name=name)
+    _refuse_other_formats(content, name=name)
     encoding = _encoding(content)
     try:
         text = content.decode("utf-8-sig" if encoding == "utf-8" else encoding)
@@ -39,6 +44,17 @@ def csv_dialect(content: bytes, *, name: str) -> ReferenceSpec:
         raise DraftRefused(f"{name} is not text: {error}; convert it to UTF-8") from None
     separator = _separator(text, name=name)
     return ReferenceSpec(format="csv", separator=separator, encoding=encoding, compression=compression)  # type: ignore[arg-type]
+
+
+def _refuse_other_formats(content: bytes, *, name: str) -> None:
+    """Refuse files that are no text of rows, by how they begin."""
+    start = content[:SAMPLE_BYTES].lstrip()
+    if not start:
+        raise DraftRefused(f"{name} is empty")
+    if start.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
+        raise DraftRefused(f"{name} is a workbook or an archive; save its table as CSV or Parquet")
+    if start.startswith((b"{", b"[")):
+        raise DraftRefused(f"{name} is JSON; write its rows as CSV or Parquet: polars.read_ndjson(…).write_parquet(…)")
 
 
 def missing_words(frame: pl.DataFrame) -> tuple[str, ...]:
@@ -63,6 +79,8 @@ def time_format(values: pl.Series, table: ReferenceSpec) -> str | None:
     known = values.drop_nulls().filter(values.drop_nulls() != "")
     if known.is_empty() or not known.str.contains(r"\d").all():
         return None
+    if epoch := epoch_unit(values):
+        return epoch
     fitting = [form for form in ("iso", *TIME_FORMATS) if _share(known, table, form) >= ENOUGH]
     if not fitting:
         return None
@@ -74,6 +92,19 @@ def time_format(values: pl.Series, table: ReferenceSpec) -> str | None:
             f"--time-format '{swapped[0]}' or '{swapped[1]}'"
         )
     return fitting[0]
+
+
+def epoch_unit(values: pl.Series) -> str | None:
+    """The unit in which nearly all of these numbers are moments of this century, of a column that is named like a time; None if
+    there is none."""
+    numbers = values.drop_nulls().cast(pl.Int64, strict=False)
+    if not _TIME_NAME.search(values.name) or numbers.is_empty():
+        return None
+    for form, unit in EPOCHS.items():
+        first, last = (int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000 // unit for year in (2000, 2100))
+        if float(numbers.is_between(first, last).fill_null(value=False).mean() or 0.0) >= ENOUGH:  # type: ignore[arg-type]
+            return form
+    return None
 
 
 def _share(known: pl.Series, table: ReferenceSpec, form: str) -> float:

@@ -73,7 +73,7 @@ class Draft:
     @property
     def slices(self) -> tuple[SourceColumn, ...]:
         """Inputs with few levels, none of them rare: each level is measured on its own."""
-        return tuple(c for c in self.roles.inputs if c.kind == "text" and _divides(c))[:MOST_SLICES]
+        return tuple(c for c in self.roles.inputs if c.is_level and _divides(c))[:MOST_SLICES]
 
     def relation(self, part: str) -> str:
         """The name of a dbt model."""
@@ -85,6 +85,10 @@ def _own(column: SourceColumn, time: SourceColumn | None) -> Feature:
     if column.kind == "time" and time is not None:
         sql = f"(epoch({quoted(name)}) - epoch({quoted(time.field)})) / 86400.0"
         return Feature(f"{name}_days", "float", sql, nullable, f"Days from {time.field} to {name}.")
+    if column.form:
+        return Feature(
+            name, "float", column.form.sql(quoted(name)), nullable, f"The number of a text such as {column.form.example}."
+        )
     return Feature(name, PYTHON[column.kind], quoted(name), nullable, "As delivered.")
 
 

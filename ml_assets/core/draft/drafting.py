@@ -15,7 +15,9 @@ from ml_assets.core.draft.draft import Draft
 from ml_assets.core.draft.gates import Plan, first_plan
 from ml_assets.core.draft.label_leaks import outcomes, separations_of, suspicious
 from ml_assets.core.draft.request import DraftRefused, DraftRequest
+from ml_assets.core.draft.role_refusals import refuse_few_groups
 from ml_assets.core.draft.window_sizes import (
+    LEAST,
     MOST_FOLDS,
     Windows,
     longest_test,
@@ -25,10 +27,11 @@ from ml_assets.core.draft.window_sizes import (
     windows_of,
 )
 from ml_assets.core.metrics.units import CALENDAR
-from ml_assets.spec.delivery import ReferenceSpec
+from ml_assets.spec.delivery import EPOCHS, ReferenceSpec
 from ml_assets.spec.gates import MinimumSpec
 
 LEAST_ROWS = 50
+DATE_PARTS, LEAST_PARTS = ("year", "month", "day"), 2
 
 
 def drafted(
@@ -43,6 +46,7 @@ def drafted(
     time = time_column(columns, request)
     group = require(request.group, columns, option="--group") if request.group else None
     _refuse_two_roles(columns, request, time)
+    refuse_few_groups(group, least=LEAST.units)
     task, positive = task_of(label, request)
     time, history = _history(time, request, rows=frame.height)
     classes = classes_of(label) if task == "multiclass" else ()
@@ -71,7 +75,15 @@ def drafted(
     if classes:
         limits[label.name] = of_classes(limits[label.name], classes)
     suspects = tuple(suspect for suspect in suspicious(separations, after) if suspect.column in {c.name for c in inputs})
-    return Draft(request, table, spec, frame, columns, roles, history, limits, tuple(separations), suspects, notes=history.notes)
+    notes = (*history.notes, *(_date_in_parts(columns, request) if time is None else ()))
+    return Draft(request, table, spec, frame, columns, roles, history, limits, tuple(separations), suspects, notes=notes)
+
+
+def _date_in_parts(columns: Mapping[str, SourceColumn], request: DraftRequest) -> Iterator[str]:
+    """A note where a table without a time has a date in several columns."""
+    parts = [name for part in DATE_PARTS for name, column in columns.items() if column.field == part and column.kind == "integer"]
+    if len(parts) >= LEAST_PARTS and not request.every:
+        yield f"{', '.join(parts)} seem to be a date in parts: deliver one column made of them, and the rows are taken by time"
 
 
 def _refuse_two_roles(columns: Mapping[str, SourceColumn], request: DraftRequest, time: SourceColumn | None) -> None:
@@ -179,10 +191,9 @@ def _completed(frame: pl.DataFrame, spec: ReferenceSpec, request: DraftRequest, 
     if time_format:
         return spec
     names = [request.time] if request.time else [name for name in frame.columns if name != request.label]
-    for name in names:
-        if name in frame.columns and (form := csv_dialect.time_format(_worded(frame[name], spec), spec)):
-            return spec.model_copy(update={"datetime_format": form})
-    return spec
+    told = (csv_dialect.time_format(_worded(frame[name], spec), spec) for name in names if name in frame.columns)
+    forms = sorted(filter(None, told), key=lambda form: form in EPOCHS)  # written as texts before written as numbers
+    return spec.model_copy(update={"datetime_format": forms[0]}) if forms else spec
 
 
 def _worded(values: pl.Series, spec: ReferenceSpec) -> pl.Series:

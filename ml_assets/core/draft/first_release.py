@@ -14,8 +14,8 @@ from ml_assets.core.draft.window_sizes import Windows
 from ml_assets.core.gates.verdict import judge
 from ml_assets.spec.product import Product
 
-MOST_JUDGED = 24
-"""Windows that are judged in search of a first release; of a longer history every second or third."""
+LEAST_JUDGED, MOST_JUDGED = 4, 24
+"""Windows that are judged in search of a first release; of a longer history, or a larger table, every second or third."""
 UNKNOWN = "no window of the history could be tried"
 
 
@@ -55,7 +55,8 @@ def first_release(plan: Plan, trials: Trials, product: Product, *, since: int) -
     windows = plan.windows
     reasons: tuple[str, ...] = (UNKNOWN,)
     ends = range(since + windows.test, len(windows.keys) + 1)
-    for end in ends[:: -(-len(ends) // MOST_JUDGED) or 1]:
+    most = min(MOST_JUDGED, max(LEAST_JUDGED, trials.affordable(windows)))
+    for end in ends[:: -(-len(ends) // most) or 1]:
         if (trial := trials.ending(windows, end)) is None:
             continue
         verdict = judge(product, trial.panels[plan.baseline], has_champion=False)

@@ -73,7 +73,9 @@ def tried_plan(first: Plan, trials: Trials, *, say: Callable[[str], None]) -> Pl
     if not compared:
         note = "no window of the history could be tried: the gates are drafted without knowing what they can decide"
         return _plan(first, product, [], [], slices=trials.slices, notes=[note])
-    others = (trials.ending(windows, end) for end in _spread(windows.minimum + windows.test, min(last) - windows.test))
+    count = min(MOST_OTHERS, trials.affordable(windows))
+    ends = _spread(windows.minimum + windows.test, min(last) - windows.test, count)
+    others = (trials.ending(windows, end) for end in ends)
     return _plan(first, product, compared, [trial for trial in others if trial], slices=trials.slices, notes=[])
 
 
@@ -85,9 +87,9 @@ def _told(trials: Trials, windows: Windows, end: int, say: Callable[[str], None]
     return trials.ending(windows, end, champion=True)
 
 
-def _spread(first: int, last: int) -> list[int]:
-    """Ends of windows from the first to the last, at most MOST_OTHERS of them."""
-    return sorted({round(end) for end in np.linspace(first, last, MOST_OTHERS)}) if first <= last else []
+def _spread(first: int, last: int, count: int) -> list[int]:
+    """Ends of windows from the first to the last, at most so many."""
+    return sorted({round(end) for end in np.linspace(first, last, count)}) if first <= last else []
 
 
 def _simple_model(trials: Sequence[Trial], metric: str) -> tuple[str, bool]:

@@ -42,6 +42,10 @@ def separations_of(columns: Iterable[SourceColumn], target: pl.Series, *, task: 
     return sorted(separations, key=lambda separation: -separation.value)
 
 
+FEW_MISSING = 20
+"""Fewer rows without a value say nothing of when it is known: a line of totals at the end of a file is one."""
+
+
 def outcomes(
     columns: Sequence[SourceColumn],
     *,
@@ -55,7 +59,7 @@ def outcomes(
     for column in columns:
         if time is not None and column.kind == "time" and (share := _later_share(column, time)) >= LATER_SHARE:
             reasons[column.name] = f"it is later than {time.name} in {share:.1%} of rows"
-        elif column.missing and label.missing and column.values.is_null().equals(label.values.is_null().alias(column.name)):
+        elif column.missing >= FEW_MISSING and column.values.is_null().equals(label.values.is_null().alias(column.name)):
             reasons[column.name] = f"it is missing in just the rows in which {label.name} is"
     for separation in separations:
         if separation.value >= CANNOT_BE_KNOWN:

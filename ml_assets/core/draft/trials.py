@@ -16,6 +16,8 @@ from ml_assets.core.model.training import TrainingRefused, fit, labelled
 from ml_assets.spec.baselines import SimpleModelSpec
 from ml_assets.spec.product import Product
 
+MOST_TRAINED = 1_000_000
+"""Rows that all models of a search may be trained on together."""
 LINEAR_COLUMNS, MOST_LINEAR_LEVELS, MOST_SQUARED = 8, 30, 1e100
 
 
@@ -49,6 +51,11 @@ class Trials:
         if key not in self._done:
             self._done[key] = self._tried(*windows.ending(end), champion=champion)
         return self._done[key]
+
+    def affordable(self, windows: Windows) -> int:
+        """The number of windows that may be tried: fewer of a large table, whose models take longer to train."""
+        trained = self._known.height * min(1.0, windows.train / len(windows.keys))
+        return int(MOST_TRAINED // max(trained, 1))
 
     def _tried(self, train: Sequence[str], before: Sequence[str], test: Sequence[str], *, champion: bool) -> Trial | None:
         product, label = self.product, self.product.features.label

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ml_assets.core.contract.schema import QUARANTINE_COLUMNS, quarantined_name
 from ml_assets.errors import MlAssetsError
 from ml_assets.spec.product import Product
 from resources.lineage import Lineage
@@ -35,8 +36,9 @@ class RefusedRows:
 
     def values(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """The values that the row's reasons are about; of a reason about several columns, all of the row."""
-        named = [name for reason in row["reason"].split(",") if (name := reason.partition(".")[0]) in self.rows.columns]
-        return {name: row[name] for name in named or self.rows.columns if name not in ("reason", "row")}
+        about = (quarantined_name(reason.partition(".")[0]) for reason in row["reason"].split(","))
+        named = [name for name in about if name in self.rows.columns]
+        return {name: row[name] for name in named or self.rows.columns if name not in QUARANTINE_COLUMNS}
 
 
 def refused_rows(lineage: Lineage, product: Product, partition: str) -> list[RefusedRows]:

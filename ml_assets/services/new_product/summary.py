@@ -63,4 +63,5 @@ def _to_look_at(written: WrittenProduct) -> Iterator[str]:
     yield from draft.notes
     yield from written.plan.notes
     if (release := written.plan.release) and release.reasons:
-        yield f"a replay of this history ends without a release: {'; '.join(release.reasons)}"
+        without = "; drafted without the time it is judged on folds: --every delivery" if roles.time else ""
+        yield f"a replay of this history ends without a release: {'; '.join(release.reasons)}{without}"
