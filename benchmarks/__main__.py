@@ -21,13 +21,14 @@ NAMES = (
     "skew",
     "policies",
     "ticks",
+    "many",
     "backfill",
     "requests",
     "levels",
     "windows",
 )
-OF_A_HOME = "windows"
-"""Reads what `make demo` left, so it is measured only where it is named."""
+IF_NAMED = ("windows", "many")
+"""Measured only where they are named: one reads what `make demo` left, the other takes half an hour."""
 
 
 @click.command()
@@ -44,12 +45,13 @@ def main(names: tuple[str, ...], months: int, runs: int, dvc: str | None, as_jso
     next to `dvc status`, and for 10,000 partitions), drift (histograms and verdict next to Evidently's preset), alarms (how
     often an alarm of drift is false, and what it finds on flights by week; --runs counts thousands of partitions), skew (how
     often one of requests is, that are like the data; --runs counts as in alarms), policies (of retraining, on flights by week;
-    --runs counts replicates), ticks (of each sensor, with 10,000 known partitions), backfill (a range of days in one process,
-    against one for each), requests (of each command to an object store), levels (of the gates' bound and its power, on simulated
-    units; --runs counts thousands of windows a cell), windows (what stops models of which neither is better, on the home of
-    `make demo`; --runs counts hundreds of windows); all of them but the last if none is named."""
+    --runs counts replicates), ticks (of each sensor, with 10,000 known partitions), many (what looking costs, by products and
+    partitions), backfill (a range of days in one process, against one for each), requests (of each command to an object store),
+    levels (of the gates' bound and its power, on simulated units; --runs counts thousands of windows a cell), windows (what stops
+    models of which neither is better, on the home of `make demo`; --runs counts hundreds of windows); all of them but windows
+    and many if none is named."""
     results: dict[str, Any] = {"machine": machine()}
-    for name in names or [name for name in NAMES if name != OF_A_HOME]:
+    for name in names or [name for name in NAMES if name not in IF_NAMED]:
         module: Any = importlib.import_module(f"benchmarks.{name}")
         started = time.monotonic()
         results[name] = module.measure(months=months, runs=runs, **({"dvc": dvc} if name == "plan" else {}))

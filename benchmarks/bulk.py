@@ -18,12 +18,12 @@ AT = "2013-01-01T00:00:00.000000+00:00"
 _RECIPE = ("product", "stage", "partition", "code", "config", "environment")
 _ASSET = ("product", "stage", "partition")
 _POINTER = ("product", "environment", "release", "as_of", "is_proven")
-_TABLES = ("entries", "manifests", "inputs", "publications", "evidence", "pointers", "attempts")
+_TABLES = ("entries", "manifests", "inputs", "publications", "evidence", "pointers", "attempts", "looks")
 
 
 @dataclass
 class Bulk:
-    """Entries for a ledger that is empty so far; `flush` writes what was added."""
+    """Entries for a ledger, after the one with this number and hash; `flush` writes what was added."""
 
     ledger: Ledger
     seq: int = 0
@@ -57,6 +57,13 @@ class Bulk:
         """Record the move of an endpoint."""
         self._entry(kind, body)
         self.rows["pointers"].append({"seq": self.seq, **{name: body[name] for name in _POINTER}})
+
+    def look(self, product: str, key: str) -> None:
+        """Record a look at the window of one partition, which let its candidate through; the comparison is named like it."""
+        body: dict[str, Any] = {"product": product, "window": [key], "comparison": key}
+        for kind, more in (("look", {"gate": "g" * 64, "run": "r", "looks": 2, "ships": 1}), ("verdict", {"decision": "ACCEPT"})):
+            self._entry(kind, {**body, **more})
+            self.rows["looks"].append({"seq": self.seq, "product": product, "window": key, "comparison": key})
 
     def attempt(self, record: AttemptRecord) -> None:
         """Record the beginning or the end of an attempt."""

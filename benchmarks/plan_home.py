@@ -6,9 +6,10 @@ not synced; their content is a few bytes each.
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from benchmarks.bulk import Bulk
 from ml_assets.cli.shared.workspace import Workspace
@@ -19,23 +20,38 @@ from ml_assets.core.lineage.partitions import partitions_of
 from ml_assets.spec.product import Product, load
 from ml_assets.spec.product_files import SPEC_FILE
 from resources.dbt.project import test_names
+from resources.ledger.following import newest as newest_entry
 from resources.settings import ROOT, settings
 
 NAME = "flights"
 START = "1990-01-01"
 CHUNK = 500
+VERDICT: Mapping[str, Any] = {"decision": "ACCEPT", "reasons": [], "claims": [], "units": 30, "rows": 8}
+"""A verdict as far as it is read of one that let its candidate through."""
 
 
-def by_day(folder: Path) -> Product:
-    """The flights product below the folder, with partitions by day."""
-    declared = folder / NAME
+def by_day(folder: Path, name: str = NAME) -> Product:
+    """The flights product below the folder, with partitions by day; under another name, with dbt models of its own."""
+    declared = folder / name
     shutil.copytree(ROOT / "ml_assets" / "products" / NAME, declared, ignore=shutil.ignore_patterns("__pycache__"))
-    text = (declared / SPEC_FILE).read_text()
+    text = (declared / SPEC_FILE).read_text().replace(f"name: {NAME}\n", f"name: {name}\n", 1)
     text, count = re.subn(r"(?m)^partitions: .*$", f"partitions: {{every: day, start: {START}}}", text)
     if count != 1:
         raise AssertionError(f"{SPEC_FILE} declares its partitions {count} times")
     (declared / SPEC_FILE).write_text(text)
+    if name != NAME:
+        _own_models(declared, name)
     return load(declared)
+
+
+def _own_models(declared: Path, name: str) -> None:
+    """The dbt models of the flights, named after the product."""
+    (declared / "dbt").mkdir()
+    models = ROOT / "dbt_project" / "models" / NAME
+    of_product = re.compile(rf"\b{NAME}_({'|'.join(path.stem.removeprefix(f'{NAME}_') for path in models.glob('*.sql'))})\b")
+    for path in models.iterdir():
+        own = of_product.sub(rf"{name}_\1", path.name)
+        (declared / "dbt" / own).write_text(of_product.sub(rf"{name}_\1", path.read_text()))
 
 
 def space_of(home: Path, product: Product) -> Workspace:
@@ -44,10 +60,11 @@ def space_of(home: Path, product: Product) -> Workspace:
 
 
 def fill(space: Workspace, product: Product, partitions: int) -> int:
-    """Deliver and make the partitions; how many manifests they have."""
+    """Deliver and make the partitions, after what the ledger has of other products; how many manifests they have."""
     calendar = partitions_of(product)
     keys = calendar.keys(START, calendar.shift(START, partitions - 1))
-    path = _Path(space, product, Bulk(space.ledger))
+    newest = newest_entry(space.ledger)
+    path = _Path(space, product, Bulk(space.ledger, newest.seq, newest.hash) if newest else Bulk(space.ledger))
     path.reference()
     for number, key in enumerate(keys, 1):
         path.take(key)
@@ -87,6 +104,7 @@ class _Path:
         if len(trained) >= self.product.window.minimum:
             self._make("model", key, trained)
             judged = self._make("evaluation", key, [*self._read("evaluation", key), *answering])
+            self.bulk.look(self.product.name, key)
             self._prove("evaluation", key, "tested_on_unseen", "gates_passed")
             features = [source for source in judged.recipe.inputs if source.asset == f"{self.product.name}/features"]
             self._make("report", key, [*self._read("report", key), *features])
@@ -126,12 +144,26 @@ class _Path:
         return inputs
 
     def _make(self, stage: str, key: str, inputs: list[Input]) -> Manifest:
-        digest = self._blob(canonical_json({"members": {"part": self._blob(f"{stage} {key}\n".encode())}}))
-        facts = {"release": f"{key}.{digest[:8]}"} if stage == "release" else {}
+        member = ("verdict.json", canonical_json(VERDICT)) if stage == "evaluation" else ("part", f"{stage} {key}\n".encode())
+        digest = self._blob(canonical_json({"members": {member[0]: self._blob(member[1])}}))
+        facts = {"release": f"{key}.{digest[:8]}"} if stage == "release" else self._facts(stage, key, inputs)
         manifest = Manifest(replace(self.recipes[stage], partition=key, inputs=tuple(inputs)), digest, digest, facts)
         self.bulk.publish(manifest)
         self.current[stage, key] = manifest
         return manifest
+
+    def _facts(self, stage: str, key: str, inputs: list[Input]) -> Mapping[str, Any]:
+        """What is read of a manifest without its snapshot."""
+        if stage == "evaluation":
+            (model,) = (source for source in inputs if source.asset == f"{self.product.name}/model")
+            return {
+                "verdict": VERDICT,
+                "candidate": model.data_version,
+                "tested": [key],
+                "look": {"number": 1, "comparison": key},
+            }
+        tables = dict.fromkeys(self.product.delivery.tables, 8)
+        return {"raw": {"rows": tables}, "quarantine": {"rows": tables, "reasons": {}}}.get(stage, {})
 
     def _blob(self, content: bytes) -> str:
         digest = sha256(content)

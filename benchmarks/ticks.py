@@ -40,11 +40,11 @@ def measure(*, months: int, runs: int) -> dict[str, Any]:
         product = plan_home.by_day(Path(folder) / "products")
         space = plan_home.space_of(Path(folder) / "home", product)
         new = filled(space, product, PARTITIONS)
-        first = spent(space, _sensors(product)["new_data"], {}, launches=new)
+        first = spent(space, sensors_of(product)["new_data"], {}, launches=new)
         cursors: dict[str, str] = {}
         ticks = {
             name: [spent(space, sensor, cursors, launches=new if name == "new_data" else "") for _ in range(runs + 1)][1:]
-            for name, sensor in _sensors(product).items()
+            for name, sensor in sensors_of(product).items()
         }
         space.ledger.close()
     return {"partitions": PARTITIONS, "first": first, "ticks": ticks, "ratio": _slowest(ticks) / MOST_SECONDS}
@@ -98,7 +98,8 @@ def spent(space: Workspace, sensor: dg.SensorDefinition, cursors: dict[str, str]
     return seconds
 
 
-def _sensors(product: Product) -> dict[str, dg.SensorDefinition]:
+def sensors_of(product: Product) -> dict[str, dg.SensorDefinition]:
+    """The product's sensors by name, but for the one of notices."""
     built: dict[str, dg.SensorDefinition] = {m.__name__.rpartition(".")[2]: m.build(product) for m in SENSORS}
     return built | {"stale": stale.build(product, None)}
 

@@ -138,8 +138,7 @@ def refuse_other_definitions(product: Product, features: Sequence[Manifest]) -> 
 def was_charged(lineage: Lineage, product: Product, evaluation: Manifest) -> bool:
     """Whether a look was charged here for what the evaluation compared; not if it was made in another home."""
     facts = EvaluationFacts.of(evaluation)
-    looks = Budget(lineage.ledger).window(product, facts.tested).looks
-    return any(look.comparison == facts.look.comparison for look in looks)
+    return Budget(lineage.ledger).was_charged(product.name, facts.tested, facts.look.comparison)
 
 
 def charge(lineage: Lineage, product: Product, compared: Comparison, *, run: str, paid_by: Sequence[str] = ()) -> Look:

@@ -156,6 +156,14 @@ class Budget:
         with self.ledger.engine.connect() as connection:
             return _charged(product, tuple(tested), _entries(connection, product.name, tested), _restored(connection))
 
+    def was_charged(self, product: str, tested: Sequence[str], comparison: str) -> bool:
+        """Whether a look at this window was charged for the comparison: one row, however many looks there were."""
+        looks, entries = schema.looks.c, schema.entries.c
+        where = (looks.product == product, looks.window == schema.window_key(tested), looks.comparison == comparison)
+        query = select(looks.seq).join(schema.entries, entries.seq == looks.seq).where(*where, entries.kind == "look").limit(1)
+        with self.ledger.engine.connect() as connection:
+            return connection.scalar(query) is not None
+
     def windows(self, product: Product) -> list[Window]:
         """Every window with a look, in the order of the last partitions."""
         with self.ledger.engine.connect() as connection:

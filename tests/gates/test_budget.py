@@ -10,6 +10,7 @@ import pytest
 from ml_assets.cli.gates.budget import _picture
 from ml_assets.core.evaluation.snapshot import comparison_digest
 from ml_assets.core.gates.levels import level
+from ml_assets.core.gates.records import VerdictRecord
 from ml_assets.core.gates.verdict import gate_digest
 from ml_assets.spec.product import Product
 from resources.ledger.budget import Budget, Look, WindowRetired
@@ -85,6 +86,20 @@ def test_what_was_let_through_once_stays_used(budget: Budget, product: Product) 
     for decision in ("ACCEPT", "REJECT", "INCONCLUSIVE"):
         budget.settle(product, look, decision)
     assert budget.window(product, WINDOW).ships == 1
+
+
+def test_whether_a_look_was_charged_is_asked_by_window_and_comparison(budget: Budget, product: Product) -> None:
+    budget.charge(product, tested=("2013-02", "2013-01"), comparison="a" * 64, gate="g" * 64, run="r")
+    record = VerdictRecord(product=product.name, window=("2013-03",), comparison="a" * 64, decision="ACCEPT")
+    budget.ledger.append("verdict", record)
+    asked = {
+        (product.name, ("2013-01", "2013-02"), "a" * 64): True,
+        (product.name, ("2013-01", "2013-02"), "b" * 64): False,
+        (product.name, ("2013-01",), "a" * 64): False,
+        (product.name, ("2013-03",), "a" * 64): False,  # a verdict alone
+        ("another", ("2013-01", "2013-02"), "a" * 64): False,
+    }
+    assert {about: budget.was_charged(*about) for about in asked} == asked
 
 
 def test_a_verdict_without_a_look_counts_for_nothing(budget: Budget, product: Product) -> None:

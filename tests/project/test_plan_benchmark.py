@@ -9,6 +9,7 @@ from benchmarks import plan, plan_home
 from benchmarks.child import ChildFailed
 from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.lineage import stages
+from ml_assets.services.planning.ledger_reads import current_manifests
 from ml_assets.spec.product import Product
 from resources.ledger import tables as schema
 from resources.ledger.ledger import Ledger, write
@@ -56,6 +57,21 @@ def test_every_snapshot_is_whole_and_every_stage_stands_for_its_recipe(space: Wo
             now = space.lineage.recipe(product, stage, manifest.partition, manifest.recipe.inputs)
             assert now.key == manifest.recipe.key
     assert planned(space, product) == []
+
+
+def test_a_second_product_follows_in_the_same_ledger_and_neither_plan_reads_the_other(tmp_path: Path) -> None:
+    flights, line = (plan_home.by_day(tmp_path / "products", name) for name in ("flights", "line02"))
+    space = plan_home.space_of(tmp_path / "home", flights)
+    plan_home.fill(space, flights, 3)
+    with space.ledger.engine.connect() as connection:
+        alone = current_manifests(connection, flights, ())
+    plan_home.fill(space, line, 3)
+    assert broken(space.ledger) == []
+    with space.ledger.engine.connect() as connection:
+        assert current_manifests(connection, flights, ()) == alone
+        assert current_manifests(connection, line, ()).accepted == alone.accepted
+    assert planned(space, flights) == planned(space, line) == []
+    space.ledger.close()
 
 
 @pytest.mark.long

@@ -66,8 +66,8 @@ def current_manifests(connection: Connection, product: Product, stored: Collecti
             current[asset] = CurrentManifest(definition, version, inputs, (snapshot or version) in there)
             if id is not None:
                 evaluations[asset[1]] = id
-    _read_inputs(connection, producers)
-    passed = _passed(connection)
+    _read_inputs(connection, product, producers)
+    passed = _passed(connection, product)
     accepted = frozenset(key for key, id in evaluations.items() if passed.get(id))
     return CurrentManifests(current, accepted)
 
@@ -98,27 +98,29 @@ def _published_last(connection: Connection, product: Product) -> dict[Asset, int
     return {(stage, partition): seq for stage, partition, seq in _rows(connection, query)}
 
 
-def _read_inputs(connection: Connection, producers: Mapping[int, _Made]) -> None:
+def _read_inputs(connection: Connection, product: Product, producers: Mapping[int, _Made]) -> None:
     """Note what each manifest read: data versions by (stage, landing table or decision, partition). What an evaluation learned
     from earlier ones has no producer and is left out: it makes nothing stale."""
-    i = schema.inputs.c
-    find = producers.get
-    for consumer, producer in _rows(connection, select(i.consumer, i.producer).where(i.producer.is_not(None))):
-        if (reader := find(consumer)) is not None:  # else it is of another product
-            asset, version, _ = producers[producer]
-            reader[2][asset] = version
-    delivered = select(i.consumer, i.asset, i.partition, i.data_version).where(
-        i.producer.is_(None), or_(i.asset.startswith("landing/"), i.asset.startswith(DECISIONS))
-    )
+    i, m = schema.inputs.c, schema.manifests.c
+
+    def of_product(*columns: Any) -> Select[Any]:
+        query = select(*columns).join(schema.manifests, m.seq == i.consumer)
+        return query.where(m.product == product.name)
+
+    for consumer, producer in _rows(connection, of_product(i.consumer, i.producer).where(i.producer.is_not(None))):
+        asset, version, _ = producers[producer]
+        producers[consumer][2][asset] = version
+    is_delivered = or_(i.asset.startswith("landing/"), i.asset.startswith(DECISIONS))
+    delivered = of_product(i.consumer, i.asset, i.partition, i.data_version).where(i.producer.is_(None), is_delivered)
     for consumer, name, partition, version in _rows(connection, delivered):
-        if consumer in producers:
-            producers[consumer][2][name, partition] = version
+        producers[consumer][2][name, partition] = version
 
 
-def _passed(connection: Connection) -> dict[str, int]:
+def _passed(connection: Connection, product: Product) -> dict[str, int]:
     """Whether the gates passed, by the id of the evaluation, as the newest evidence says."""
-    e = schema.evidence.c
-    return dict(_rows(connection, select(e.subject, e.passed).where(e.claim == "gates_passed").order_by(e.seq)))
+    e, m = schema.evidence.c, schema.manifests.c
+    query = select(e.subject, e.passed).join(schema.manifests, m.id == e.subject).where(m.product == product.name)
+    return dict(_rows(connection, query.where(m.stage == "evaluation", e.claim == "gates_passed").order_by(e.seq)))
 
 
 def _rows(connection: Connection, query: Select[Any]) -> Iterator[Any]:

@@ -1,0 +1,79 @@
+"""What looking costs as a deployment grows: `plan`, `status`, a tick of each sensor and `verify`, by products and partitions.
+
+The homes are the plan's: manifests, evidence, looks and moves as the project writes them, of a few bytes each. Commands are
+processes of their own; ticks and `verify` are CPU seconds of this one. `verify` reads every byte and entry, and judges no verdict
+again: there are no scores.
+"""
+
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks import plan_home, ticks
+from benchmarks.child import spend
+from benchmarks.tables import table
+from ml_assets.cli.shared.workspace import Workspace
+from ml_assets.services.verify.home import verify
+from ml_assets.spec.product import Product
+
+SIZES = ((1, 100), (1, 1_000), (1, 10_000), (20, 100), (20, 1_000))
+"""Products and partitions of each."""
+
+
+def measure(*, months: int, runs: int) -> dict[str, Any]:
+    """Fill a home of each size, and look at it, once: growth is told from other sizes, not from runs."""
+    return {"sizes": [_measured(products, partitions) for products, partitions in SIZES]}
+
+
+def text(measured: Mapping[str, Any]) -> str:
+    """The table: a line for each size, CPU seconds."""
+    head, *_ = measured["sizes"]
+    names = list(head["cpu"])
+    rows = [
+        [f"{size['products']} × {size['partitions']:,}", *(f"{size['cpu'][name]:.2f}" for name in names)]
+        for size in measured["sizes"]
+    ]
+    return table(["products × partitions, CPU s", *names], rows)
+
+
+def _measured(products: int, partitions: int) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory(prefix="ml-assets-bench-") as folder:
+        first, *others = _products(Path(folder) / "products", products)
+        space = plan_home.space_of(Path(folder) / "home", first)
+        for product in others:
+            plan_home.fill(space, product, partitions)
+        new = ticks.filled(space, first, partitions)
+        cpu = _cpu(space, first, new)
+        space.ledger.close()
+    return {"products": products, "partitions": partitions, "cpu": cpu}
+
+
+def _products(folder: Path, count: int) -> list[Product]:
+    names = [plan_home.NAME, *(f"line{number:02}" for number in range(2, count + 1))]
+    return [plan_home.by_day(folder, name) for name in names]
+
+
+def _cpu(space: Workspace, product: Product, new: str) -> dict[str, float]:
+    """CPU seconds by what was done; ticks are those after a first one."""
+    cpu = {
+        "first plan": _command(space, "plan", "--json", code=2),
+        "plan": _command(space, "plan", "--json", code=2),
+        "status of one": _command(space, "status", product.name, "--json"),
+    }
+    sensors, cursors, seconds = ticks.sensors_of(product), dict[str, str](), dict[str, float]()
+    for _ in range(2):
+        for name, sensor in sensors.items():
+            seconds[name] = ticks.spent(space, sensor, cursors, launches=new if name == "new_data" else "")
+    cpu |= {"ticks of one": sum(seconds.values()), "slowest tick": max(seconds.values())}
+    for environment in ("staging", "production"):
+        space.endpoints.settle(product.name, environment)
+    started = time.process_time()
+    verify(space.settings)
+    return cpu | {"verify": time.process_time() - started}
+
+
+def _command(space: Workspace, *args: str, code: int = 0) -> float:
+    return spend([sys.executable, "-m", "ml_assets", *args], environ=space.settings.environ(), code=code).cpu
