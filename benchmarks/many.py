@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks import plan_home, ticks
+from benchmarks import ticks
 from benchmarks.child import spend
+from benchmarks.homes import many_partitions
 from benchmarks.tables import table
 from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.services.verify.home import verify
@@ -42,9 +43,9 @@ def text(measured: Mapping[str, Any]) -> str:
 def _measured(products: int, partitions: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="ml-assets-bench-") as folder:
         first, *others = _products(Path(folder) / "products", products)
-        space = plan_home.space_of(Path(folder) / "home", first)
+        space = many_partitions.space_of(Path(folder) / "home", first)
         for product in others:
-            plan_home.fill(space, product, partitions)
+            many_partitions.fill(space, product, partitions)
         new = ticks.filled(space, first, partitions)
         cpu = _cpu(space, first, new)
         space.ledger.close()
@@ -52,8 +53,8 @@ def _measured(products: int, partitions: int) -> dict[str, Any]:
 
 
 def _products(folder: Path, count: int) -> list[Product]:
-    names = [plan_home.NAME, *(f"line{number:02}" for number in range(2, count + 1))]
-    return [plan_home.by_day(folder, name) for name in names]
+    names = [many_partitions.NAME, *(f"line{number:02}" for number in range(2, count + 1))]
+    return [many_partitions.by_day(folder, name) for name in names]
 
 
 def _cpu(space: Workspace, product: Product, new: str) -> dict[str, float]:

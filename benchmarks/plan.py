@@ -12,8 +12,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks import plan_dvc, plan_home
 from benchmarks.child import Spent, run, spend
+from benchmarks.homes import dvc_repository, many_partitions
 from benchmarks.tables import spread, table
 from ml_assets.cli.path.plan import STALE
 from ml_assets.cli.shared.workspace import Workspace
@@ -66,13 +66,13 @@ def _small(folder: Path, months: int, runs: int, dvc: str | None) -> dict[str, A
     home = folder / "home"
     run("benchmarks.replay", ["--home", str(home), "--months", str(months)])
     space = Workspace(settings({"ML_ASSETS_HOME": str(home)}))
-    product = load_all(space.settings.products)[plan_home.NAME]
-    stages = plan_dvc.make(space, product, folder / "dvc", dvc) if dvc else 0
+    product = load_all(space.settings.products)[many_partitions.NAME]
+    stages = dvc_repository.make(space, product, folder / "dvc", dvc) if dvc else 0
     first = sees_a_change(space, product)
     took: dict[str, list[Spent]] = {"plan": [], "dvc": []}
     for _ in range(runs):
         took["plan"].append(nothing_to_do(space))
-        took["dvc"] += [plan_dvc.status(folder / "dvc", dvc)] if dvc else []
+        took["dvc"] += [dvc_repository.status(folder / "dvc", dvc)] if dvc else []
     plan, status = _units(took["plan"]), _units(took["dvc"])
     reference = median(status["cpu"]) if dvc else DVC_STATUS_SECONDS
     compared = {"reference": reference, "ratio": median(plan["cpu"]) / reference, "dvc_stages": stages}
@@ -80,9 +80,9 @@ def _small(folder: Path, months: int, runs: int, dvc: str | None) -> dict[str, A
 
 
 def _large(folder: Path, runs: int) -> dict[str, Any]:
-    product = plan_home.by_day(folder / "products")
-    space = plan_home.space_of(folder / "home", product)
-    manifests = plan_home.fill(space, product, PARTITIONS)
+    product = many_partitions.by_day(folder / "products")
+    space = many_partitions.space_of(folder / "home", product)
+    manifests = many_partitions.fill(space, product, PARTITIONS)
     first = sees_a_change(space, product)
     plan = _units([nothing_to_do(space) for _ in range(runs)])
     counted = {"partitions": PARTITIONS, "manifests": manifests, "ratio": median(plan["cpu"]) / MOST_SECONDS}
@@ -92,7 +92,7 @@ def _large(folder: Path, runs: int) -> dict[str, Any]:
 def nothing_to_do(space: Workspace) -> Spent:
     """A plan that finds nothing."""
     spent = _plan(space, 0)
-    if (planned := json.loads(spent.output)[plan_home.NAME]) != {"run": [], "causes": {}}:
+    if (planned := json.loads(spent.output)[many_partitions.NAME]) != {"run": [], "causes": {}}:
         raise NotSeen(f"nothing was changed; the plan says {planned}")
     return spent
 
@@ -114,7 +114,7 @@ def sees_a_change(space: Workspace, product: Product) -> Spent:
 
 
 def _plan(space: Workspace, code: int) -> Spent:
-    argv = [sys.executable, "-m", "ml_assets", "plan", plan_home.NAME, "--json"]
+    argv = [sys.executable, "-m", "ml_assets", "plan", many_partitions.NAME, "--json"]
     return spend(argv, environ=space.settings.environ(), code=code)
 
 

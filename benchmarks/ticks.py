@@ -14,8 +14,8 @@ from typing import Any
 
 import dagster as dg
 
-from benchmarks import plan_home
 from benchmarks.bulk import Bulk
+from benchmarks.homes import many_partitions
 from benchmarks.tables import spread, table
 from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.lineage.attempts import AttemptRecord
@@ -37,8 +37,8 @@ class NotLaunched(Exception):
 def measure(*, months: int, runs: int) -> dict[str, Any]:
     """Fill a home, deliver one partition more, and let each sensor tick."""
     with tempfile.TemporaryDirectory(prefix="ml-assets-bench-") as folder:
-        product = plan_home.by_day(Path(folder) / "products")
-        space = plan_home.space_of(Path(folder) / "home", product)
+        product = many_partitions.by_day(Path(folder) / "products")
+        space = many_partitions.space_of(Path(folder) / "home", product)
         new = filled(space, product, PARTITIONS)
         first = spent(space, sensors_of(product)["new_data"], {}, launches=new)
         cursors: dict[str, str] = {}
@@ -60,17 +60,17 @@ def text(measured: Mapping[str, Any]) -> str:
 
 def filled(space: Workspace, product: Product, partitions: int) -> str:
     """Make so many partitions, each with an attempt that made it current, and deliver one more; the new one."""
-    plan_home.fill(space, product, partitions)
+    many_partitions.fill(space, product, partitions)
     calendar, landed = partitions_of(product), Landed(space.landing, product, space.settings.cache)
     about = {"product": product.name, "reference": content_digest(landed.reference), "code": code_digest(product), "run": "r"}
     entries = space.ledger.entries()
     bulk = Bulk(space.ledger, seq=entries[-1].seq, previous=entries[-1].hash)
-    for key in calendar.keys(plan_home.START, calendar.shift(plan_home.START, partitions - 1)):
+    for key in calendar.keys(many_partitions.START, calendar.shift(many_partitions.START, partitions - 1)):
         begun: Any = {**about, "partition": key, "content": landed.content(key), "number": 1, "tries": 1}
         bulk.attempt(AttemptRecord(**begun))
         bulk.attempt(AttemptRecord(**begun, end="current", outcome="promoted", reason="ACCEPT; promoted"))
     bulk.flush()
-    new = calendar.shift(plan_home.START, partitions)
+    new = calendar.shift(many_partitions.START, partitions)
     for name in product.delivery.tables:
         space.landing.put(product, name, new, f"{name} {new}\n".encode())
     space.ledger.close()

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import plan, plan_home
+from benchmarks import plan
 from benchmarks.child import ChildFailed
+from benchmarks.homes import many_partitions
 from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.lineage import stages
 from ml_assets.services.planning.ledger_reads import current_manifests
@@ -21,13 +22,13 @@ DAYS = 20
 
 @pytest.fixture(scope="module")
 def product(tmp_path_factory: pytest.TempPathFactory) -> Product:
-    return plan_home.by_day(tmp_path_factory.mktemp("products"))
+    return many_partitions.by_day(tmp_path_factory.mktemp("products"))
 
 
 @pytest.fixture
 def space(tmp_path: Path, product: Product) -> Iterator[Workspace]:
-    space = plan_home.space_of(tmp_path / "home", product)
-    assert plan_home.fill(space, product, DAYS) == 1 + 4 * DAYS + 5 * (DAYS - 1) + 2 * (DAYS - 2)
+    space = many_partitions.space_of(tmp_path / "home", product)
+    assert many_partitions.fill(space, product, DAYS) == 1 + 4 * DAYS + 5 * (DAYS - 1) + 2 * (DAYS - 2)
     yield space
     space.ledger.close()
 
@@ -60,12 +61,12 @@ def test_every_snapshot_is_whole_and_every_stage_stands_for_its_recipe(space: Wo
 
 
 def test_a_second_product_follows_in_the_same_ledger_and_neither_plan_reads_the_other(tmp_path: Path) -> None:
-    flights, line = (plan_home.by_day(tmp_path / "products", name) for name in ("flights", "line02"))
-    space = plan_home.space_of(tmp_path / "home", flights)
-    plan_home.fill(space, flights, 3)
+    flights, line = (many_partitions.by_day(tmp_path / "products", name) for name in ("flights", "line02"))
+    space = many_partitions.space_of(tmp_path / "home", flights)
+    many_partitions.fill(space, flights, 3)
     with space.ledger.engine.connect() as connection:
         alone = current_manifests(connection, flights, ())
-    plan_home.fill(space, line, 3)
+    many_partitions.fill(space, line, 3)
     assert broken(space.ledger) == []
     with space.ledger.engine.connect() as connection:
         assert current_manifests(connection, flights, ()) == alone
@@ -82,7 +83,7 @@ def test_the_measured_command_says_nothing_to_do_and_sees_a_changed_delivery(spa
 
 @pytest.mark.long
 def test_a_plan_that_says_otherwise_is_no_measurement(space: Workspace, product: Product) -> None:
-    space.landing.put(product, "weather", plan_home.START, b"other")
+    space.landing.put(product, "weather", many_partitions.START, b"other")
     with pytest.raises(ChildFailed, match="exit code 2"):
         plan.nothing_to_do(space)
 

@@ -1,0 +1,1 @@
+"""The homes and repositories that benchmarks fill before they measure."""
