@@ -15,6 +15,8 @@ from resources.passing_faults import passing_fault
 Result = TypeVar("Result")
 WAITS_SECONDS = (0.2, 0.6, 1.2)
 """Between the tries of one request. A step of a run is tried again as a whole after that, with longer waits."""
+STORED = "stored"
+"""The verb of a request that writes: what it doesn't find is the bucket."""
 _CREDENTIALS = (
     "NoCredentialsError",
     "PartialCredentialsError",
@@ -72,7 +74,7 @@ class Place:
             try:
                 return request()
             except Exception as error:
-                if isinstance(error, FileNotFoundError) and not _is_bucket_missing(error):
+                if isinstance(error, FileNotFoundError) and what != STORED and not _is_bucket_missing(error):
                     raise
                 if refused := self._refused(error, what, name):
                     raise StoreRefused(refused) from error
@@ -86,7 +88,7 @@ class Place:
 
     def _refused(self, error: Exception, what: str, name: str) -> str:
         """Why asking again is of no use, with what a person does; empty where it is not known to be so."""
-        if _is_bucket_missing(error):
+        if _is_bucket_missing(error) or (isinstance(error, FileNotFoundError) and what == STORED):
             return f"there is no {self.bucket} {self.at}: create it, or correct {self.setting}"
         keys = _KEYS.get(self.scheme, "the credentials of the driver")
         if any(type(link).__name__ in _CREDENTIALS for link in _chain(error)):
@@ -108,6 +110,8 @@ def place_of(filesystem: Any, root: str, *, setting: str) -> Place:
     protocols = [filesystem.protocol] if isinstance(filesystem.protocol, str) else [*filesystem.protocol]
     scheme = next((name for name in _KEYS if name in protocols), protocols[0])
     endpoint = getattr(filesystem, "endpoint_url", None) or ""
+    if scheme == "gs":
+        endpoint = os.environ.get("STORAGE_EMULATOR_HOST") or ""
     if scheme == "s3" and not endpoint:
         endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
     return Place(setting, scheme, root, str(endpoint))
