@@ -11,6 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
+from ml_assets.serving.http.admission import Client
 from ml_assets.serving.http.api_keys import new_key, parse_keys
 from ml_assets.serving.log import writer
 from ml_assets.serving.log.writer import PredictionLog
@@ -64,7 +65,7 @@ def test_an_encoded_body_is_refused_and_the_connection_closes(store: Store, tmp_
 
 def test_keys_guard_predictions_and_the_operator_routes(store: Store, tmp_path: Path) -> None:
     (predict, line), (admin, more) = new_key("predict"), new_key("admin")
-    moved: list[tuple[str | None, str, str]] = []
+    moved: list[tuple[str | None, Client, str]] = []
     app = app_of(
         store, PredictionLog(tmp_path), keys=parse_keys(f"{line}\n{more}:ops"), roll_back=lambda *calls: moved.append(calls)
     )
@@ -76,7 +77,8 @@ def test_keys_guard_predictions_and_the_operator_routes(store: Store, tmp_path: 
         return [(await ask(app, content, path=path, key=key))[0] for path, content, key in calls]
 
     assert within(app, work) == [401, 200, 200, 401, 403, 200, 401, 403, 200]
-    assert moved == [(None, "ops over HTTP", "rolled back over HTTP")]
+    ((release, client, reason),) = moved
+    assert (release, client.name, reason) == (None, "ops", "rolled back over HTTP")
 
 
 def test_an_error_of_ours_fails_its_own_batch_alone(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
