@@ -18,7 +18,7 @@ categories with the release. With [several workers](../serving.md#several-worker
 `ml_assets_worker_up` is there. What drift and realised metrics mean is in [monitoring](../monitoring.md).
 
 """
-RELEASE = "2013-11.d47e5f60"
+RELEASE = "2013-11.6c433a00"
 
 
 def metrics_page() -> str:
