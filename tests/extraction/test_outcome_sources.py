@@ -78,6 +78,7 @@ def data(home: Home, day: str) -> None:
     assert done.success, done.errors
 
 
+@pytest.mark.long
 def test_outcomes_of_a_query_are_asked_for_when_they_are_complete_and_are_the_partitions_outcomes(
     url: str, homes: list[Home], tmp_path: Path
 ) -> None:

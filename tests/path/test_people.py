@@ -147,6 +147,7 @@ def test_a_moved_alias_approves_nothing_and_is_put_back(declared: People) -> Non
     assert issubclass(NotPermitted, DecisionRefused)
 
 
+@pytest.mark.long
 def test_whoever_asked_for_a_release_is_not_one_of_the_four_eyes_that_approve_it(declared: People, command: Command) -> None:
     declared.home.edit(
         "product.yaml", (r"iterations: 5", "iterations: 6"), (r"approve: \[ana, ben\]", "approve: [ana, ben, cleo]")
