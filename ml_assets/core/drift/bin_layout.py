@@ -79,24 +79,21 @@ def _binned_numbers(histograms: Sequence[Histogram | None], history: int) -> Bin
     numbers = [histogram if isinstance(histogram, Numbers) else None for histogram in histograms]
     exponent = max((histogram.exponent for histogram in numbers if histogram is not None and histogram.counts.size), default=0)
     empty = np.empty(0, np.int64)
-    bins = [
-        histogram.bins >> min(exponent - histogram.exponent, 62) if histogram and histogram.counts.size else empty
-        for histogram in numbers
-    ]
+    bins = [_coarser(part, exponent) if part and part.counts.size else empty for part in numbers]
     sizes = [len(values) for values in bins]
     owner = np.repeat(np.arange(len(bins)), sizes)
     counts = np.concatenate([part.counts if part and part.counts.size else empty for part in numbers]).astype(float)
     values, place = _distinct(np.concatenate(bins))
     size = max(values.size, 1)
     flat = np.bincount(owner * size + place, weights=counts, minlength=len(bins) * size)
-    fine: Floats = flat.reshape(len(bins), size).astype(np.float64)
-    past = fine[:history].sum(axis=0)
+    fine: Floats = flat.reshape(len(bins), size).astype(np.float64, copy=False)
+    past, reached = fine[:history].sum(axis=0), fine.cumsum(axis=1)
     edges = _edges(values, past)
     group = np.searchsorted(edges, values, side="left")
     rows = np.zeros((len(bins), edges.size + 2))
     if values.size:
-        begins = np.flatnonzero(np.diff(group, prepend=-1))
-        rows[:, group[begins]] = np.add.reduceat(fine, begins, axis=1)
+        ends = np.append(np.flatnonzero(group[1:] != group[:-1]), values.size - 1)
+        rows[:, group[ends]] = np.diff(reached[:, ends], axis=1, prepend=0.0)  # whole numbers: exact
     for number, histogram in enumerate(histograms):
         rows[number, -1] = histogram.missing if histogram is not None else 0
         if isinstance(histogram, Levels):
@@ -112,8 +109,14 @@ def _binned_numbers(histograms: Sequence[Histogram | None], history: int) -> Bin
         labels,
         frequent=int(group[top]) if is_frequent else 0,
         most_frequent=fine[:, top] if is_frequent else None,
-        medians=_medians((values * width).astype(np.float64), fine),
+        medians=_medians((values * width).astype(np.float64), reached),
     )
+
+
+def _coarser(histogram: Numbers, exponent: int) -> Ints:
+    """Its bins at the width of the widest one."""
+    shift = exponent - histogram.exponent
+    return histogram.bins >> min(shift, 62) if shift else histogram.bins
 
 
 def _distinct(bins: Ints) -> tuple[Ints, Ints]:
@@ -137,10 +140,10 @@ def _edges(values: Ints, past: Floats) -> Ints:
     return np.unique(np.append(values[deciles], least))
 
 
-def _medians(values: Floats, fine: Floats) -> Floats:
-    reached = np.cumsum(fine, axis=1)
+def _medians(values: Floats, reached: Floats) -> Floats:
+    """The median of each partition; `reached` counts its rows up to each value, (T, values)."""
     if values.size == 0:
-        return np.full(len(fine), np.nan)
+        return np.full(len(reached), np.nan)
     middle = (reached < reached[:, -1:] / 2).sum(axis=1)
     return np.where(reached[:, -1] > 0, values[np.minimum(middle, values.size - 1)], np.nan)
 
