@@ -183,13 +183,10 @@ def judged_alone(past: Sequence[Observed], now: Observed, rule: Rule) -> Verdict
 
 def _bands(compared: "Compared") -> dict[str, Band]:
     """Of the distribution of each column."""
-    bands = {}
-    for place, test in enumerate(compared.tests):
-        if test.about == "distribution":
-            *past, moved = compared.moved[:, place].tolist()
-            low, high = np.quantile(past, INNER)
-            bands[test.column] = Band(moved, float(low), float(high))
-    return bands
+    places = [place for place, test in enumerate(compared.tests) if test.about == "distribution"]
+    low, high = np.quantile(compared.moved[:-1, places], INNER, axis=0).tolist()
+    moved = compared.moved[-1, places].tolist()
+    return {compared.tests[place].column: Band(*band) for place, *band in zip(places, moved, low, high, strict=True)}
 
 
 def _uncalibrated(past: Sequence[Observed], now: Observed, rule: Rule) -> str:
