@@ -62,7 +62,8 @@ def _range_with_few_pages() -> float:
 
 
 def _require_verdicts(environ: Mapping[str, str], days: Sequence[str]) -> None:
-    if missing := [day for day in days[1:] if day not in _evaluated(environ)]:
+    evaluated = _evaluated(environ)
+    if missing := [day for day in days[1:] if day not in evaluated]:
         raise NotTheSame(f"{', '.join(missing)} have no verdict")
 
 
