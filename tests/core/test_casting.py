@@ -87,6 +87,7 @@ NUMERIC = st.sampled_from([pl.Int64(), pl.Int32(), pl.UInt8(), pl.Float64(), pl.
 
 @given(NUMBERS, NUMERIC)
 @example(pl.Series("x", [0.14]), pl.Decimal(38, 2))
+@example(pl.Series("x", [1e36]), pl.Decimal(38, 2))
 @example(pl.Series("x", [2**63 - 512]), pl.Float64())
 def test_a_number_in_another_type_is_the_same_number_or_none(series: pl.Series, dtype: pl.DataType) -> None:
     (value,) = cast(series, dtype, table=PLAIN).to_list()

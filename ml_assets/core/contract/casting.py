@@ -126,7 +126,10 @@ def _exactly(column: pl.Series, dtype: pl.DataType) -> pl.Series:
         return (column == 1).set(~known, None)
     if column.dtype == pl.Boolean:
         return column.cast(pl.Int8).cast(dtype)
-    done = column.cast(dtype, strict=False)
+    fitting = column
+    if column.dtype.is_float() and isinstance(dtype, pl.Decimal):  # polars raises for some of those that do not fit
+        fitting = column.set(column.abs() >= 10.0 ** ((dtype.precision or 38) - dtype.scale), None)
+    done = fitting.cast(dtype, strict=False)
     if dtype.is_float() and not column.dtype.is_integer():
         return done
     return done.set(done.cast(column.dtype, strict=False).ne_missing(column), None)
