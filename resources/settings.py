@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 import ml_assets
 from ml_assets.errors import MlAssetsError
+from resources.setting_values import broker, content_of, dagster_database, switch
 
 ROOT = Path(ml_assets.__file__).resolve().parent.parent
 """The folder that the package lies in: a checkout, or an environment's packages."""
@@ -28,10 +29,6 @@ _UNUSABLE = {
     r"\\": "DuckDB takes it for a separator of folders",
 }
 """Parts of a path, and why a home cannot have them in its own."""
-
-
-class SettingRefused(MlAssetsError):
-    """A variable has a value that it cannot have."""
 
 
 class HomeRefused(MlAssetsError):
@@ -193,18 +190,18 @@ def settings(environ: Mapping[str, str] | None = None) -> Settings:
         ).rstrip("/"),
         products=tuple(Path(folder).resolve() for folder in folders.split(os.pathsep) if folder),
         commit=(env.get("ML_ASSETS_COMMIT") or "").strip(),
-        merged=_switch(env, "ML_ASSETS_MERGED", default="false"),
+        merged=switch(env, "ML_ASSETS_MERGED", default="false"),
         keys=env.get("ML_ASSETS_KEYS_FILE") or env.get("ML_ASSETS_KEYS") or "",
         key=env.get("ML_ASSETS_KEY") or "",
-        compiled=_switch(env, "ML_ASSETS_COMPILED", default="true"),
+        compiled=switch(env, "ML_ASSETS_COMPILED", default="true"),
         upstream_store=env.get("ML_ASSETS_UPSTREAM_STORE") or ((upstream / "store").as_uri() if upstream else ""),
         upstream_ledger=env.get("ML_ASSETS_UPSTREAM_LEDGER") or (f"sqlite:///{upstream / 'ledger.db'}" if upstream else ""),
         dagster_url=env.get("ML_ASSETS_DAGSTER_URL") or "",
         dagster_token=env.get("ML_ASSETS_DAGSTER_TOKEN") or "",
         notify=str(Path(env["ML_ASSETS_NOTIFY"]).resolve()) if env.get("ML_ASSETS_NOTIFY") else "",
         landing_url=landing_url,
-        dagster=_dagster_database(env.get("ML_ASSETS_DAGSTER") or ""),
-        celery=_broker(env.get("ML_ASSETS_CELERY") or "", env.get("ML_ASSETS_DAGSTER") or ""),
+        dagster=dagster_database(env.get("ML_ASSETS_DAGSTER") or ""),
+        celery=broker(env.get("ML_ASSETS_CELERY") or "", env.get("ML_ASSETS_DAGSTER") or ""),
         team_dagster=_team_dagster(env, home),
         advertise=env.get("ML_ASSETS_ADVERTISE") or "",
         people=str(Path(env["ML_ASSETS_PEOPLE"]).resolve()) if env.get("ML_ASSETS_PEOPLE") else "",
@@ -223,30 +220,6 @@ def _landing(given: str, home: Path) -> tuple[Path, str]:
     return home / "cache" / "landing" / sha256(given.encode()).hexdigest()[:12], given.rstrip("/")
 
 
-def _dagster_database(url: str) -> str:
-    """The URL of Dagster's storage. Raises SettingRefused for another database than PostgreSQL."""
-    scheme, mark, _ = url.partition("://")
-    if url and (scheme not in ("postgresql", "postgres", "postgresql+psycopg2") or not mark):
-        raise SettingRefused(
-            f"ML_ASSETS_DAGSTER begins with {scheme}://; Dagster's storage is kept in PostgreSQL: give "
-            "postgresql://user:password@host/database, or leave it out for files in the home"
-        )
-    return url
-
-
-def _broker(url: str, storage: str) -> str:
-    """The URL of the broker of workers. Raises SettingRefused for one that is no Redis, or where workers could see no runs."""
-    if url and not url.startswith(("redis://", "rediss://")):
-        scheme = url.partition("://")[0]
-        raise SettingRefused(f"ML_ASSETS_CELERY begins with {scheme}://; give a Redis, redis://host:6379/0, or leave it out")
-    if url and not storage:
-        raise SettingRefused(
-            "ML_ASSETS_CELERY hands runs to workers, which see them in Dagster's storage: set ML_ASSETS_DAGSTER to a PostgreSQL "
-            "database too, or leave ML_ASSETS_CELERY out"
-        )
-    return url
-
-
 def _team_dagster(env: Mapping[str, str], home: Path) -> Path | None:
     """The folder that `DAGSTER_HOME` names, unless it is this home's own, or another home's: a process that one home started is
     none of its Dagster's for being given another home."""
@@ -259,18 +232,7 @@ def _team_dagster(env: Mapping[str, str], home: Path) -> Path | None:
 def mounted_secrets(environ: Mapping[str, str]) -> dict[str, str]:
     """The variables whose values lie in files, with these values. A file comes before a variable. Raises SettingRefused."""
     files = {variable(name): environ.get(f"{variable(name)}_FILE") for name in SECRETS}
-    return {name: _content(f"{name}_FILE", Path(file)) for name, file in files.items() if file}
-
-
-def _content(name: str, file: Path) -> str:
-    try:
-        content = file.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not text"
-        raise SettingRefused(f"{name}: {file} cannot be read: {reason}; mount the secret there, or leave {name} out") from None
-    if not content:
-        raise SettingRefused(f"{name}: {file} is empty; write the secret into it, or leave {name} out")
-    return content
+    return {name: content_of(f"{name}_FILE", Path(file)) for name, file in files.items() if file}
 
 
 def is_validating(environ: Mapping[str, str] | None = None) -> bool:
@@ -284,14 +246,6 @@ def _default_home(env: Mapping[str, str]) -> Path:
     if (ROOT / "pyproject.toml").is_file():
         return ROOT / ".ml_assets"
     return Path(env.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "ml-assets"
-
-
-def _switch(env: Mapping[str, str], name: str, *, default: str) -> bool:
-    """Whether a variable is on."""
-    value = env.get(name) or default
-    if value.lower() not in ("true", "false"):
-        raise SettingRefused(f"{name} is {value!r}; set it to true or false, or leave it out for {default}")
-    return value.lower() == "true"
 
 
 def pointer_file(folder: Path, product: str, environment: str) -> Path:

@@ -10,7 +10,7 @@ from ml_assets.spec.base_section import Column, Name, Section
 from ml_assets.spec.baselines import BaselineSpec
 from ml_assets.spec.claim_grammar import ClaimForm, ClaimTextError, Model, parse
 from ml_assets.spec.claim_limits import never_fails
-from ml_assets.spec.model_parameters import written_task
+from ml_assets.spec.model.parameters import written_task
 from ml_assets.spec.sections import STAGING_LINE
 from ml_assets.spec.tasks import METRICS
 from ml_assets.spec.yaml_file import unknown_name

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from ml_assets.spec.base_section import Column, Section
-from ml_assets.spec.model_parameters import written_task
+from ml_assets.spec.model.parameters import written_task
 from ml_assets.spec.sections import TaskMetric
 
 PlausibilityClaim = Literal[

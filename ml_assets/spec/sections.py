@@ -14,7 +14,7 @@ from pydantic import (
 )
 
 from ml_assets.spec.base_section import Column, Section
-from ml_assets.spec.model_parameters import IN_PARAMS, parameter_of_task, written_task
+from ml_assets.spec.model.parameters import IN_PARAMS, parameter_of_task, written_task
 from ml_assets.spec.tasks import METRICS, Metric
 
 AT_THRESHOLD: frozenset[Metric] = frozenset({"tpr", "fpr", "selection_rate", "precision", "f1", "mcc"})

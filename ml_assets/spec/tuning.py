@@ -6,7 +6,7 @@ from typing import Any, Self, TypeAlias
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from ml_assets.spec.base_section import Section
-from ml_assets.spec.model_parameters import parameter_of_task
+from ml_assets.spec.model.parameters import parameter_of_task
 from ml_assets.spec.sections import ModelSpec
 
 Number: TypeAlias = int | float

@@ -243,7 +243,7 @@ run(app, Place("127.0.0.1", 0, Path(sys.argv[4])), drain_seconds=0.1)
 
 
 def test_the_list_of_catboosts_parameters_is_that_of_the_installed_version() -> None:
-    import ml_assets.spec.catboost_parameters as written
+    import ml_assets.spec.model.catboost_parameters as written
     from tests.support.catboost_parameters import module
 
     assert Path(written.__file__).read_text(encoding="utf-8") == module()

@@ -12,7 +12,8 @@ from dagster._core.launcher import WorkerStatus
 from resources.dagster_instance import CONFIG, LAUNCHERS, prepare_home, workspace_file
 from resources.dagster_yaml import STORAGE, DagsterSettingsRefused
 from resources.environment import pin
-from resources.settings import SettingRefused, Settings, settings
+from resources.setting_values import SettingRefused
+from resources.settings import Settings, settings
 from resources.workers.launcher import WorkerLauncher
 
 DATABASE = "postgresql://ann:secret@db/dagster"

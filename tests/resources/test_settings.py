@@ -9,7 +9,8 @@ from urllib.parse import unquote
 import pytest
 
 from ml_assets.cli.shared.workspace import Workspace
-from resources.settings import ROOT, SECRETS, SettingRefused, settings, variable
+from resources.setting_values import SettingRefused
+from resources.settings import ROOT, SECRETS, settings, variable
 
 
 @pytest.mark.parametrize("environ", [{}, {"ML_ASSETS_HOME": "", "ML_ASSETS_STORE": ""}, {"HOME": "/x"}])

@@ -9,7 +9,7 @@ from catboost import CatBoostClassifier, CatBoostRegressor
 _MODULE = '''\
 """CatBoost's own names of its parameters, so that a misspelt one is refused without importing CatBoost.
 
-Generated: `python -m tests.support.catboost_parameters > ml_assets/spec/catboost_parameters.py`.
+Generated: `python -m tests.support.catboost_parameters > ml_assets/spec/model/catboost_parameters.py`.
 """
 
 SHARED = frozenset(

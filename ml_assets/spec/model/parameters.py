@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import ValidationInfo
 
-from ml_assets.spec.catboost_parameters import CLASSIFIER, SHARED
+from ml_assets.spec.model.catboost_parameters import CLASSIFIER, SHARED
 from ml_assets.spec.yaml_file import nearest
 
 _MODEL_KEYS = {
