@@ -1,7 +1,6 @@
 """A table's rows come from files at a URL: one or several a partition, once they are still, and again when they change."""
 
 import gzip
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,14 +16,6 @@ from tests.support.homes.shop import DAYS, csv_bytes, rows, shop
 from tests.support.object_store import S3, object_store
 
 FIRST, SECOND, THIRD = DAYS[:3]
-
-
-@pytest.fixture
-def homes() -> Iterator[list[Home]]:
-    made: list[Home] = []
-    yield made
-    for home in made:
-        home.close()
 
 
 def source(homes: list[Home], folder: Path, uri: str, *edits: tuple[str, str]) -> TableSource:

@@ -1,6 +1,5 @@
 """Outcomes in a table of their own come from a declared source: a query, files at a URL, an upstream asset."""
 
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -56,14 +55,6 @@ def insert(url: str, day: str, *, only: list[int] | None = None) -> None:
         for row in returns(day, only=only):
             values = {**row, "placed_on": day}
             connection.execute(sqlalchemy.text("insert into returns values (:id, :came_back, :known_at, :placed_on)"), values)
-
-
-@pytest.fixture
-def homes(tmp_path: Path) -> Iterator[list[Home]]:
-    made: list[Home] = []
-    yield made
-    for home in made:
-        home.close()
 
 
 def source(homes: list[Home], folder: Path, text: str, *edits: tuple[str, str]) -> TableSource:

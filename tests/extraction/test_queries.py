@@ -1,6 +1,5 @@
 """A table's rows come from a query: once for each partition, in one order, and again where a person or the source says so."""
 
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -29,14 +28,6 @@ def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     for day in DAYS[:3]:
         insert(url, day)
     return url
-
-
-@pytest.fixture
-def homes(tmp_path: Path) -> Iterator[list[Home]]:
-    made: list[Home] = []
-    yield made
-    for home in made:
-        home.close()
 
 
 def source(homes: list[Home], tmp_path: Path, declared: str = SOURCE) -> TableSource:
