@@ -8,7 +8,6 @@ from typing import Any
 
 from benchmarks.child import Spent, run
 from benchmarks.tables import spread, table
-from ml_assets.core.lineage.stages import LEAVES
 
 EXTRAS = ("plots", "report")
 """Parts of the plain script that a script which only trains and evaluates would not have; the path's asset `report`."""
@@ -59,8 +58,8 @@ def _cpu_of(month: Mapping[str, Any], stages: Collection[str]) -> float:
 
 
 def _to_promotion(runs: Sequence[Sequence[Mapping[str, Any]]]) -> float | None:
-    """CPU seconds of a later month without what only informs and follows the promotion; None where all months are early."""
-    later = [month["cpu"] - _cpu_of(month, LEAVES) for months in runs for month in months[USED_BEFORE:]]
+    """CPU seconds of a later month from its delivery until production serves its release; None where none was promoted."""
+    later = [month["promoted"]["cpu"] for months in runs for month in months[USED_BEFORE:] if month["promoted"]]
     return median(later) if later else None
 
 

@@ -59,8 +59,17 @@ def _month(space: Any, product: Any, key: str, files: dict[str, bytes]) -> dict[
     if progress.errors:
         sys.exit(f"{key}: {'; '.join(progress.errors)}")
     took = Mark.now().since(started)
+    promotion = meter.ended.get(f"{product.name}__endpoint__production")
+    promoted = promotion.since(started) if promotion else None
     computed = sum(how == "made" and not stage.startswith("endpoint") for stage, how in progress.stages.items())
-    return {"partition": key, **took, "steps": meter.steps, "checks": sorted(meter.checks), "made": computed}
+    return {
+        "partition": key,
+        **took,
+        "promoted": promoted,
+        "steps": meter.steps,
+        "checks": sorted(meter.checks),
+        "made": computed,
+    }
 
 
 def _candidates(space: Any, product: Any) -> dict[str, float]:

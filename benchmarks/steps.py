@@ -23,10 +23,12 @@ class Mark:
 
 
 class StepMeter:
-    """Listens to one run. `steps` holds what each step took; `checks` names those that are checks alone."""
+    """Listens to one run. `steps` holds what each step took, `ended` when it had succeeded; `checks` names those that are checks
+    alone."""
 
     def __init__(self) -> None:
         self.steps: dict[str, dict[str, float]] = {}
+        self.ended: dict[str, Mark] = {}
         self.checks: set[str] = set()
         self.failures: list[str] = []
         self._started: dict[str, Mark] = {}
@@ -42,5 +44,7 @@ class StepMeter:
                 self.steps[event.step_key] = Mark.now().since(self._started[event.step_key])
                 if event.event_type_value == "STEP_FAILURE":
                     self.failures.append(event.step_key)
+                else:
+                    self.ended[event.step_key] = Mark.now()
             case "ASSET_CHECK_EVALUATION":
                 self.checks.add(event.step_key)

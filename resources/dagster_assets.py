@@ -9,7 +9,7 @@ import dagster as dg
 
 from ml_assets.core.lineage.partitions import partitions_of
 from ml_assets.core.lineage.reads import Span
-from ml_assets.core.lineage.stages import LEAVES, STAGES, declared_reads
+from ml_assets.core.lineage.stages import STAGES, UNAWAITED, declared_reads
 from ml_assets.core.lineage.warm_up import WARM_UP, is_warm_up
 from ml_assets.spec.partitions import Every
 from ml_assets.spec.product import Product
@@ -25,8 +25,8 @@ SCHEDULES: Mapping[Every, str] = {
     "year": "0 0 1 1 *",
 }
 """When slices of time begin."""
-INFORMS = {stage: {"dagster/priority": str(-place)} for place, stage in enumerate(LEAVES, 1)}
-"""Tags of the steps that only inform: they run when nothing else can, so that they delay no decision."""
+RUNS_LAST = {stage: {"dagster/priority": str(-place)} for place, stage in enumerate(UNAWAITED, 1)}
+"""Tags of the steps that no decision waits for: they run when nothing else can, so that they delay none."""
 
 
 def asset_key(product: Product, stage: str) -> dg.AssetKey:

@@ -152,8 +152,9 @@ class Lineage:
 
     def inputs(self, manifest: Manifest) -> list[Manifest]:
         """The manifests of its inputs, in the order read; delivered files have none."""
-        sources = [self.ledger.manifest(i.manifest) for i in manifest.recipe.inputs if i.manifest]
-        return [source for source in sources if source is not None]
+        named = [i.manifest for i in manifest.recipe.inputs if i.manifest]
+        recorded = self.ledger.manifests(named)
+        return [recorded[id] for id in named if id in recorded]
 
     def made_from(self, manifest: Manifest) -> dict[str, Manifest]:
         """The manifests of its inputs by stage; of several partitions of a stage, the last."""

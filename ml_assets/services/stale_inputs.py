@@ -102,7 +102,7 @@ def refuse_stale(lineage: Lineage, product: Product, stage: str, partition: str)
 def estimated_seconds(ledger: Ledger, product: Product, items: Sequence[Item]) -> float | None:
     """The cost of these in CPU seconds, by the recorded times of the newest builds of their stages; None without any."""
     stages = {item.stage for item in items}
-    typical = {stage: median(times) for stage in stages if (times := ledger.build_seconds(product.name, stage, RECENT))}
+    typical = {stage: median(times) for stage in stages if (times := ledger.build_seconds(product.name, stage, newest=RECENT))}
     return sum(typical.get(item.stage, 0.0) for item in items) if typical else None
 
 

@@ -11,7 +11,7 @@ from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.services.dagster_ui.metadata import pictures, plots, small_table
 from ml_assets.services.stale_inputs import refuse_stale
 from ml_assets.spec.product import Product
-from resources.dagster_assets import declaration, materialized, report_warm_up
+from resources.dagster_assets import RUNS_LAST, declaration, materialized, report_warm_up
 from resources.dagster_retries import retried
 from resources.lineage import Lineage
 from resources.store.snapshots import Snapshots
@@ -22,7 +22,9 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
     release has served."""
     description = "Data drift, prediction drift and realised metrics of the release that served."
 
-    @dg.asset(**declaration(product, "monitoring", description, kinds={"polars"}), output_required=False)
+    described = declaration(product, "monitoring", description, kinds={"polars"})
+
+    @dg.asset(**described, output_required=False, op_tags=RUNS_LAST["monitoring"])
     @retried
     def monitoring(context: dg.AssetExecutionContext, lineage: dg.ResourceParam[Lineage]) -> Iterator[dg.MaterializeResult[Any]]:
         from ml_assets.builders.monitoring import Served, build

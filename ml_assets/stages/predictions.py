@@ -8,7 +8,7 @@ import dagster as dg
 from ml_assets.core.lineage.facts import PredictionsFacts
 from ml_assets.services.stale_inputs import refuse_stale
 from ml_assets.spec.product import Product
-from resources.dagster_assets import declaration, materialized, report_warm_up
+from resources.dagster_assets import RUNS_LAST, declaration, materialized, report_warm_up
 from resources.dagster_retries import retried
 from resources.lineage import Lineage
 
@@ -17,7 +17,9 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
     """The predictions asset. Like monitoring it hangs on features alone and is skipped while no release has served."""
     description = "Batch scores of the release that served, by its own features, as its log has them."
 
-    @dg.asset(**declaration(product, "predictions", description, kinds={"catboost", "parquet"}), output_required=False)
+    described = declaration(product, "predictions", description, kinds={"catboost", "parquet"})
+
+    @dg.asset(**described, output_required=False, op_tags=RUNS_LAST["predictions"])
     @retried
     def predictions(context: dg.AssetExecutionContext, lineage: dg.ResourceParam[Lineage]) -> Iterator[dg.MaterializeResult[Any]]:
         from ml_assets.builders.monitoring import Served

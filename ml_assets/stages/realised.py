@@ -14,7 +14,7 @@ from ml_assets.services.outcomes.scoreboard import HEADER, Shown, cells, scorebo
 from ml_assets.services.outcomes.served import make_realised
 from ml_assets.services.stale_inputs import refuse_stale
 from ml_assets.spec.product import Product
-from resources.dagster_assets import declaration, materialized, report_warm_up
+from resources.dagster_assets import RUNS_LAST, declaration, materialized, report_warm_up
 from resources.dagster_retries import retried
 from resources.lineage import Lineage
 from resources.settings import Settings
@@ -30,7 +30,7 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
     description = "Metrics and value of what served, on the outcomes that came; until then an estimate, marked as one."
     described = declaration(product, "realised", description, kinds={"polars"})
 
-    @dg.asset(**described, output_required=False)
+    @dg.asset(**described, output_required=False, op_tags=RUNS_LAST["realised"])
     @retried
     def realised(
         context: dg.AssetExecutionContext, lineage: dg.ResourceParam[Lineage], settings: dg.ResourceParam[Settings]

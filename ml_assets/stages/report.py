@@ -9,7 +9,7 @@ from ml_assets.services.comparisons import compared_before
 from ml_assets.services.dagster_ui.metadata import plots
 from ml_assets.services.stale_inputs import refuse_stale
 from ml_assets.spec.product import Product
-from resources.dagster_assets import INFORMS, declaration, materialized
+from resources.dagster_assets import RUNS_LAST, declaration, materialized
 from resources.dagster_retries import retried
 from resources.lineage import Lineage
 
@@ -18,7 +18,7 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
     """The report asset."""
     description = "Pictures of the evaluation and Evidently's page. It informs and decides nothing."
 
-    @dg.asset(**declaration(product, "report", description, kinds={"evidently"}), op_tags=INFORMS["report"])
+    @dg.asset(**declaration(product, "report", description, kinds={"evidently"}), op_tags=RUNS_LAST["report"])
     @retried
     def report(context: dg.AssetExecutionContext, lineage: dg.ResourceParam[Lineage]) -> dg.MaterializeResult[Any]:
         from ml_assets.builders.report import Reported, build

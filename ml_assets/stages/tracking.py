@@ -7,7 +7,7 @@ import dagster as dg
 from ml_assets.core.lineage.facts import TrackingFacts
 from ml_assets.services.dagster_ui.metadata import link
 from ml_assets.spec.product import Product
-from resources.dagster_assets import INFORMS, declaration, materialized
+from resources.dagster_assets import RUNS_LAST, declaration, materialized
 from resources.dagster_retries import retried
 from resources.lineage import Lineage
 from resources.settings import Settings
@@ -19,7 +19,7 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
     description = "The MLflow run of an evaluation and the registered version of its release. It informs and decides nothing."
     described = declaration(product, "tracking", description, kinds={"mlflow"})
 
-    @dg.asset(**described, op_tags=INFORMS["tracking"])
+    @dg.asset(**described, op_tags=RUNS_LAST["tracking"])
     @retried
     def tracking(
         context: dg.AssetExecutionContext,

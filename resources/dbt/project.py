@@ -93,21 +93,24 @@ def scratch(parent: Path) -> Iterator[str]:
 
 def test_names(product: Product) -> tuple[str, ...]:
     """The names of the product's data tests, read from its YAML alone. Each test has one, given explicitly."""
-    import yaml
-
-    names: list[str] = []
     folder = dbt_folder(product.folder)
-    for file, text in product.dbt.items():
-        if file.endswith((".yml", ".yaml")):
-            content = yaml.safe_load(text) or {}
-            for model in content.get("models") or []:
-                names += [_test_name(test, where=f"{folder / file}: {where}") for test, where in _tests(model)]
+    files = [(str(folder / file), text) for file, text in product.dbt.items() if file.endswith((".yml", ".yaml"))]
+    names = [name for file, text in files for name in _names_in(file, text)]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise DbtProjectError(f"{product.name}: dbt test names must differ; found twice: {', '.join(twice)}")
     return tuple(sorted(names))
 
 
 test_names.__test__ = False  # type: ignore[attr-defined]  # not a test of pytest's
+
+
+@cache
+def _names_in(file: str, text: bytes) -> tuple[str, ...]:
+    """Kept: one run asks for the names several times, and YAML is slow to read."""
+    import yaml
+
+    models = (yaml.safe_load(text) or {}).get("models") or []
+    return tuple(_test_name(test, where=f"{file}: {where}") for model in models for test, where in _tests(model))
 
 
 def _tests(model: Mapping[str, Any]) -> Iterator[tuple[Any, str]]:

@@ -5,7 +5,7 @@ entry shows. Writers take the database's write lock first: several processes can
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Engine, func, insert, or_, select
+from sqlalchemy import Connection, Engine, Select, func, insert, or_, select
 
 from ml_assets.core.digests import canonical_json
 from ml_assets.core.lineage.facts import ReleaseFacts
@@ -114,7 +114,7 @@ class Ledger:
                 made: dict[str, Any] = {"run": run, "source": source} | (recorded(self.asker) if self.asker else {})
                 made |= {"id": manifest.id, "manifest": manifest.to_dict()} | ({"seconds": seconds} if seconds else {})
                 entry = _append(connection, "manifest", made)
-            current = _current(connection, manifest.recipe.product, manifest.recipe.stage, manifest.partition)
+            current = connection.scalar(_current(manifest.recipe.product, manifest.recipe.stage, manifest.partition))
             current_ones = [manifest.id] if is_current or current is None else [manifest.id, current]
             for id in current_ones if current != manifest.id else ():
                 published = PublicationRecord(manifest=id, run=run, **asset_of(manifest))
@@ -126,15 +126,17 @@ class Ledger:
         """Return the manifest with this id, or None."""
         return self._manifest(schema.manifests.c.id == id)
 
+    def manifests(self, ids: Collection[str]) -> dict[str, Manifest]:
+        """Those of these ids that are recorded, by id: one query for them all."""
+        return {m.id: m for m in self._manifests(schema.manifests.c.id.in_(ids))} if ids else {}
+
     def record_of(self, manifest: Manifest) -> Record[ManifestRecord]:
         """The entry of a manifest that is recorded here: who made it, from which commit, how long it took."""
-        seqs = select(schema.manifests.c.seq).where(schema.manifests.c.id == manifest.id)
-        return self.records(ManifestRecord, schema.entries.c.seq.in_(seqs))[-1]
+        return self._records_of(manifest.id)[-1]
 
     def source(self, id: str) -> Mapping[str, Any] | None:
         """The recorded source of the code and product of a manifest (core.lineage.source); None where nothing was recorded."""
-        seqs = select(schema.manifests.c.seq).where(schema.manifests.c.id == id)
-        return next((entry.body.source for entry in self.records(ManifestRecord, schema.entries.c.seq.in_(seqs))), None)
+        return next((entry.body.source for entry in self._records_of(id)), None)
 
     def by_key(self, key: str) -> Manifest | None:
         """The newest manifest of this recipe key."""
@@ -152,9 +154,7 @@ class Ledger:
 
     def current(self, product: str, stage: str, partition: str = "") -> Manifest | None:
         """The current manifest of an asset's partition; None if it was never published."""
-        with self.engine.connect() as connection:
-            id = _current(connection, product, stage, partition)
-        return self.manifest(id) if id else None
+        return self._manifest(schema.manifests.c.id == _current(product, stage, partition).scalar_subquery())
 
     def recorded(self, product: str, stage: str, partition: str) -> list[Manifest]:
         """Every manifest of an asset's partition, oldest first."""
@@ -168,19 +168,14 @@ class Ledger:
         with self.engine.connect() as connection:
             return sorted(connection.scalars(query))
 
-    def build_seconds(self, product: str, stage: str, newest: int) -> list[float]:
-        """The CPU seconds that the newest builds of a stage took, where they were recorded."""
-        columns = schema.manifests.c
-        where = (columns.product == product, columns.stage == stage)
-        seqs = select(columns.seq).where(*where).order_by(columns.seq.desc()).limit(newest)
-        records = self.records(ManifestRecord, schema.entries.c.seq.in_(seqs))
-        return [entry.body.seconds["cpu"] for entry in records if entry.body.seconds]
-
-    def seconds_since(self, product: str, stage: str, since: str) -> list[float]:
-        """The CPU seconds of the builds of a stage since a moment (UTC, ISO 8601), where they were recorded."""
+    def build_seconds(self, product: str, stage: str, *, newest: int | None = None, since: str = "") -> list[float]:
+        """The CPU seconds that the builds of a stage took, where they were recorded: of the newest, or of those since a moment
+        (UTC, ISO 8601)."""
         columns = schema.manifests.c
         seqs = select(columns.seq).where(columns.product == product, columns.stage == stage)
-        records = self.records(ManifestRecord, schema.entries.c.seq.in_(seqs) & (schema.entries.c.at >= since))
+        if newest is not None:
+            seqs = seqs.order_by(columns.seq.desc()).limit(newest)
+        records = self.records(ManifestRecord, schema.entries.c.seq.in_(seqs), schema.entries.c.at >= since)
         return [entry.body.seconds["cpu"] for entry in records if entry.body.seconds]
 
     def add_evidence(self, *, subject: str, claim: str, passed: bool, details: Mapping[str, Any], run: str) -> None:
@@ -252,6 +247,10 @@ class Ledger:
         if self.head_checkpoint is not None:
             head_checkpoint.remember(self.head_checkpoint, head_checkpoint.Head(entry.seq, entry.hash))
 
+    def _records_of(self, id: str) -> list[Record[ManifestRecord]]:
+        seqs = select(schema.manifests.c.seq).where(schema.manifests.c.id == id)
+        return self.records(ManifestRecord, schema.entries.c.seq.in_(seqs))
+
     def _manifest(self, *where: Any) -> Manifest | None:
         return next(reversed(self._manifests(*where)), None)
 
@@ -275,11 +274,10 @@ def _entry(row: Any) -> Entry:
     return Entry(row.seq, row.at, row.kind, json.loads(row.body), row.previous, row.hash)
 
 
-def _current(connection: Connection, product: str, stage: str, partition: str) -> str | None:
+def _current(product: str, stage: str, partition: str) -> Select[str]:
     columns = schema.publications.c
     where = (columns.product == product, columns.stage == stage, columns.partition == partition)
-    query = select(columns.manifest).where(*where).order_by(columns.seq.desc()).limit(1)
-    return connection.scalar(query)
+    return select(columns.manifest).where(*where).order_by(columns.seq.desc()).limit(1)
 
 
 def _append(connection: Connection, kind: Kind, body: Mapping[str, Any]) -> Entry:

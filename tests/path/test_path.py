@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from ml_assets.core.lineage.manifests import Manifest
-from ml_assets.core.lineage.stages import LEAVES
+from ml_assets.core.lineage.stages import LEAVES, UNAWAITED
 from ml_assets.definitions import build_defs
 from ml_assets.serving.client import http_client as client
 from ml_assets.serving.client.server_process import ServerProcess
@@ -92,6 +92,13 @@ def test_raw_is_dataset_and_quarantine_row_for_row(months: Months) -> None:
     assert frame(refused, "flights.parquet").select("reason", "row", "distance").rows() == [
         ("distance.range", 0, TOO_FAR.decode())
     ]
+
+
+def test_production_serves_the_release_before_anything_is_made_that_no_decision_waits_for(months: Months) -> None:
+    order = list(months.runs[THIRD].materialized)
+    later = [stage for stage in UNAWAITED if stage in order]
+    assert {"monitoring", "predictions", *LEAVES} <= set(later)
+    assert order.index("endpoint/production") < min(map(order.index, later))
 
 
 def test_running_a_month_again_computes_nothing(copy: Home) -> None:

@@ -30,7 +30,7 @@ new Response(unpacked).text().then((html) => {{
 
 def packed(html: str, *, title: str, heading: str) -> bytes:
     """The page compressed. `title` is text, `heading` HTML that stands on the page as well."""
-    payload = base64.b64encode(gzip.compress(html.encode(), mtime=0)).decode()
+    payload = base64.b64encode(gzip.compress(html.encode(), compresslevel=6, mtime=0)).decode()
     return _FRAME.format(title=escape(title), heading=heading, payload=payload).encode()
 
 

@@ -5,7 +5,7 @@ the output, so manifests form a Merkle graph from the delivered bytes to the end
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
@@ -40,7 +40,7 @@ class Recipe:
     @cached_property
     def key(self) -> str:
         """Digest over all that decides the output; inputs count by content, not by which run made them."""
-        deciding = {name: value for name, value in asdict(self).items() if name not in ("inputs", "details")}
+        deciding = {name: value for name, value in _values(self).items() if name not in ("inputs", "details")}
         deciding["inputs"] = sorted([i.asset, i.partition, i.data_version] for i in self.inputs)
         return digest_json(deciding)
 
@@ -71,7 +71,9 @@ class Manifest:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the manifest as JSON values, as the ledger stores it."""
-        return asdict(self)
+        recipe = _values(self.recipe)
+        recipe["inputs"] = [_values(source) for source in self.recipe.inputs]
+        return _values(self) | {"recipe": recipe}
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any], *, entry: int | None = None) -> "Manifest":
@@ -100,3 +102,8 @@ class Manifest:
     def as_input(self) -> Input:
         """The manifest as an input of the next one."""
         return Input(self.asset, self.partition, self.data_version, self.id)
+
+
+def _values(record: Input | Recipe | Manifest) -> dict[str, Any]:
+    """The fields of a record without what they hold being copied, which `dataclasses.asdict` does at a price."""
+    return {part.name: getattr(record, part.name) for part in fields(record)}

@@ -188,6 +188,8 @@ UNJUDGED = (*DATA, "model")
 """The stages that other partitions read, in path order: what is stale of them is rebuilt before it is used."""
 LEAVES = tuple(stage.name for stage in _STAGES if stage.is_leaf)
 """The stages that only inform: nothing is made from them."""
+UNAWAITED = ("monitoring", "predictions", "realised", *LEAVES)
+"""The stages that no decision of their run waits for: they run last, in this order."""
 SOURCE = Code(TREE.texts, frozenset(EXEMPT))
 """The project's code as this process runs it."""
 

@@ -3,11 +3,13 @@
 import re
 from base64 import b64encode
 from collections.abc import Callable
-from io import BytesIO
+from io import BytesIO, StringIO
+from math import ceil
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Draw: TypeAlias = "Callable[[Axes], None]"
 
@@ -18,7 +20,9 @@ INK, GRID = "#333333", "#E3E3E3"
 _FINE = re.compile(r"\d+\.\d{2,}")
 _MARKERS = re.compile(r'<g clip-path="([^"]*)">((?:<use [^>]*style="([^"]*)"/>)+)')
 _TEXT = "font-size: 8px; font-family: 'DejaVu Sans', 'Verdana', 'Arial', sans-serif; "
-_INCHES = (420 / 96, 320 / 96)
+_INCHES, _DPI = (420 / 96, 320 / 96), 72  # at 72 a point is a pixel, as in an SVG
+_PAD, _TITLE, _LEGEND_LINE = 4, 16, 12
+"""Points around the picture, for the title, and for a line of a legend below the axes."""
 _RC: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "ml-assets",
@@ -51,21 +55,44 @@ def svg(draw: Draw, *, title: str, x: str, y: str, grid: str = "both") -> bytes:
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context(_RC):
-        figure = Figure(figsize=_INCHES, layout="constrained")
+        figure = Figure(figsize=_INCHES, dpi=_DPI)
         axes = figure.add_subplot()
-        axes.set(title=title, xlabel=x, ylabel=y)
+        axes.set(xlabel=x, ylabel=y)
         if grid != "none":
             axes.grid(axis=grid, color=GRID, linewidth=0.6)  # type: ignore[arg-type]
         draw(axes)
-        if axes.get_legend_handles_labels()[1] and grid == "x":  # rows fill the axes: no free corner
-            figure.legend(loc="outside lower center", ncols=2, handlelength=1.8)
-        elif axes.get_legend_handles_labels()[1]:
+        labels = axes.get_legend_handles_labels()[1]
+        is_below = bool(labels) and grid == "x"  # rows fill the axes: no free corner
+        if is_below:
+            figure.legend(loc="lower center", ncols=2, handlelength=1.8, borderaxespad=0.2)
+        elif labels:
             axes.legend(loc="best", handlelength=1.8)
+        _place(figure, axes, title=title, lines_below=ceil(len(labels) / 2) if is_below else 0)
         file = BytesIO()
         # By the canvas itself: `Figure.savefig` draws everything twice, the first time for a layout that drawing once makes too.
         canvas: Any = FigureCanvasSVG(figure)
         canvas.print_svg(file, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     return _slim(file.getvalue().decode()).encode()
+
+
+def _place(figure: "Figure", axes: "Axes", *, title: str, lines_below: int) -> None:
+    """Give the axes what their labels and the title leave. They are measured once: matplotlib's layouts measure them twice, and
+    a title without a place a third time."""
+    from matplotlib.backends.backend_svg import RendererSVG
+
+    width, height = figure.bbox.size
+    renderer: Any = RendererSVG(width, height, StringIO(), image_dpi=_DPI)  # type: ignore[no-untyped-call]
+    along: Any = axes.xaxis.get_tightbbox(renderer, for_layout_only=True)
+    across: Any = axes.yaxis.get_tightbbox(renderer, for_layout_only=True)
+    below = _LEGEND_LINE * lines_below + _PAD * bool(lines_below)
+    above = max(across.y1 - axes.bbox.y1, 0)  # the factor of large and of small numbers
+    figure.subplots_adjust(
+        left=(axes.bbox.x0 - across.x0 + _PAD) / width,
+        right=1 - (max(along.x1 - axes.bbox.x1, 0) + _PAD) / width,
+        bottom=(axes.bbox.y0 - along.y0 + below + _PAD) / height,
+        top=1 - (above + _TITLE + _PAD) / height,
+    )
+    axes.set_title(title, y=1 + above / axes.bbox.height)
 
 
 def as_markdown(picture: bytes, *, name: str = "plot") -> str:

@@ -249,8 +249,8 @@ def _held_back(ledger: Ledger, product: Product, now: datetime) -> str:
     if spec.at_most is not None and count >= spec.at_most:
         return f"it was trained {count} times in {COUNTED_DAYS} days (retrain.at_most: {spec.at_most})"
     if spec.cpu_seconds is not None:
-        spent = ledger.seconds_since(product.name, "model", since)
-        expected = median(ledger.build_seconds(product.name, "model", EXPECTED_BUILDS) or [0.0])
+        spent = ledger.build_seconds(product.name, "model", since=since)
+        expected = median(ledger.build_seconds(product.name, "model", newest=EXPECTED_BUILDS) or [0.0])
         if sum(spent) + expected > spec.cpu_seconds:
             return (
                 f"its models took {sum(spent):.0f} CPU seconds in {COUNTED_DAYS} days and the next takes about {expected:.0f}: "

@@ -174,5 +174,5 @@ def _counted(ledger: "Ledger", stage: StaleStage) -> StaleStage:
     """Every partition of data is made again; of the others what the next training run makes."""
     known = ledger.partitions(stage.product, stage.stage)
     count = len(known) if stage.stage in DATA else min(1, len(known))
-    times = ledger.build_seconds(stage.product, stage.stage, RECENT)
+    times = ledger.build_seconds(stage.product, stage.stage, newest=RECENT)
     return msgspec.structs.replace(stage, partitions=count, seconds=median(times) * count if times else None)
