@@ -58,8 +58,8 @@ def build(product: Product, source: Source | None) -> dg.SensorDefinition:
         # Whatever others build meanwhile has to be looked at again when a change is taken back.
         context.update_cursor(STALE if stale.rebuilt else made_by)
         if not stale.rebuilt:
-            made = "" if is_first else _satisfied(lineage, product, partition, key, source)
-            return dg.SkipReason("; ".join(filter(None, [stale.summary, made])))
+            satisfied = "" if is_first else _satisfied(lineage, product, partition, key, source)
+            return dg.SkipReason("; ".join(filter(None, [stale.summary, satisfied])))
         why = "; ".join([stale.summary, *(cause for _, cause in stale.causes[:SHOWN])])
         since = _last_other(lineage.ledger, product, key)
         trigger = tried(context.instance, product, Trigger(partition, "code", key, why), datetime.now(UTC), since=since)

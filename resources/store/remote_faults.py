@@ -42,7 +42,7 @@ class StoreAway(PassingFault):
 
 
 @dataclass(frozen=True)
-class Place:
+class RemotePlace:
     """An object store as errors call it: `setting` is the variable that names it, `root` its bucket with the folder inside."""
 
     setting: str
@@ -105,7 +105,7 @@ class Place:
         )
 
 
-def place_of(filesystem: Any, root: str, *, setting: str) -> Place:
+def place_of(filesystem: Any, root: str, *, setting: str) -> RemotePlace:
     """The place of a driver's file system, as errors call it."""
     protocols = [filesystem.protocol] if isinstance(filesystem.protocol, str) else [*filesystem.protocol]
     scheme = next((name for name in _KEYS if name in protocols), protocols[0])
@@ -114,7 +114,7 @@ def place_of(filesystem: Any, root: str, *, setting: str) -> Place:
         endpoint = os.environ.get("STORAGE_EMULATOR_HOST") or ""
     if scheme == "s3" and not endpoint:
         endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
-    return Place(setting, scheme, root, str(endpoint))
+    return RemotePlace(setting, scheme, root, str(endpoint))
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

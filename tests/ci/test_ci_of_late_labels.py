@@ -58,8 +58,8 @@ def late(tmp_path_factory: pytest.TempPathFactory) -> Late:
     home = apart(folder / "home", *EDITS, labels=LABELS.replace("30d", matures()))
     known = {day: rows(day, count=ROWS) for day in DAYS}
     for day in DAYS:
-        asked = [{name: value for name, value in row.items() if name != "came_back"} for row in known[day]]
-        home.deliver(day, {"orders": csv_bytes(asked)})
+        questions = [{name: value for name, value in row.items() if name != "came_back"} for row in known[day]]
+        home.deliver(day, {"orders": csv_bytes(questions)})
     for day in (FIRST, SECOND, FOURTH):
         deliver_returns(home, day, came(known[day]))
     deliver_returns(home, OPEN, came(known[OPEN][:80]))

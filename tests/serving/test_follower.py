@@ -221,21 +221,21 @@ def test_the_check_names_a_server_that_serves_another_release_or_is_silent(
     for host, release_ in (("b", B), ("c", A)):
         digest, name = release_.snapshot, str(release_.facts["release"])
         follower.report(Replica(**about, host=host, address=f"http://{host}:1", release=name, bundle=digest))
-    found = recorded(workspace.endpoints, product)
-    assert not found.passed
-    assert "2013-02.b is recorded; http://c:1 on c (process 7) serves 2013-01.a" in found.description
+    serving = recorded(workspace.endpoints, product)
+    assert not serving.passed
+    assert "2013-02.b is recorded; http://c:1 on c (process 7) serves 2013-01.a" in serving.description
     follower.report(Replica(**about, host="c", address="http://c:1", release=now.release, bundle=now.bundle))
     assert recorded(workspace.endpoints, product).passed
     with workspace.ledger.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE replicas SET seen = seen - 60 WHERE host = 'b'")
-    found = recorded(workspace.endpoints, product)
-    assert not found.passed
-    assert "http://b:1 on b (process 7) serves 2013-02.b; its last report is 60 s old" in found.description
+    serving = recorded(workspace.endpoints, product)
+    assert not serving.passed
+    assert "http://b:1 on b (process 7) serves 2013-02.b; its last report is 60 s old" in serving.description
     with workspace.ledger.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE replicas SET seen = seen - 3600")
-    found = recorded(workspace.endpoints, product)
-    assert found.passed
-    assert "no server runs at" in found.description
+    serving = recorded(workspace.endpoints, product)
+    assert serving.passed
+    assert "no server runs at" in serving.description
 
 
 def test_a_server_is_asked_where_it_says_and_not_where_the_product_listens(
@@ -304,16 +304,16 @@ def test_a_pointer_that_lags_behind_other_machines_is_a_note_and_one_that_nobody
     follower.pointer()
     answers(workspace, C)
 
-    def found(space: Workspace) -> list[str]:
+    def serving(space: Workspace) -> list[str]:
         return [
             one.message for one in verify(space.settings).discrepancies if one.where.startswith("pointer") and not one.is_note
         ]
 
-    assert found(machine) == []
+    assert serving(machine) == []
     file = machine.endpoints.file("trains", "production")
     file.write_text(file.read_text().replace(B.snapshot, A.snapshot))
-    assert [message[:39] for message in found(machine)] == ["does not say what the ledger says: 2013"]
+    assert [message[:39] for message in serving(machine)] == ["does not say what the ledger says: 2013"]
     file.unlink()
-    assert found(machine) == []
+    assert serving(machine) == []
     workspace.endpoints.file("trains", "production").unlink()
-    assert found(workspace) == ["is not a file; 2013-03.c should serve"]
+    assert serving(workspace) == ["is not a file; 2013-03.c should serve"]

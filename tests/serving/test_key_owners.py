@@ -13,7 +13,7 @@ from ml_assets.services.people.permission import NotPermitted
 from ml_assets.services.replicas.reconcile import reconcile_reported
 from ml_assets.serving.http.admission import Admission, Client
 from ml_assets.serving.http.api_keys import KeysRefused, new_key, parse_keys
-from ml_assets.serving.http.body_io import Request
+from ml_assets.serving.http.body_io import AsgiRequest
 from ml_assets.serving.requests.refusals import BadRequest
 from ml_assets.spec.people import PeopleSpec
 from ml_assets.spec.product import Product
@@ -26,8 +26,10 @@ TODAY = datetime.now(UTC).date()
 PAST = TODAY - timedelta(days=1)
 
 
-def asking(key: str) -> Request:
-    return Request({"type": "http", "headers": [(b"authorization", f"Bearer {key}".encode())], "client": ("10.0.0.7", 1)}, None)
+def asking(key: str) -> AsgiRequest:
+    return AsgiRequest(
+        {"type": "http", "headers": [(b"authorization", f"Bearer {key}".encode())], "client": ("10.0.0.7", 1)}, None
+    )
 
 
 @pytest.fixture

@@ -34,8 +34,8 @@ def judged_by_row(product: str, partition: str) -> Manifest:
     """An evaluation whose rows turned out to be alike by hour."""
     design = {"unit": "hour", "claim": "floor", "effect": 4.0, "low": 2.5}
     verdict = {"decision": "INCONCLUSIVE", "unit": "row", "design": design}
-    made = manifest("judged", stage="evaluation", partition=partition, facts={**JUDGED, "verdict": verdict})
-    return replace(made, recipe=replace(made.recipe, product=product))
+    evaluation = manifest("judged", stage="evaluation", partition=partition, facts={**JUDGED, "verdict": verdict})
+    return replace(evaluation, recipe=replace(evaluation.recipe, product=product))
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from itertools import combinations
 import numpy as np
 import polars as pl
 
-from ml_assets.core.drift.histograms import Histogram, Levels, Numbers
+from ml_assets.core.drift.histograms import Histogram, Levels, NumberBins
 from ml_assets.core.metrics.arrays import Floats
 
 NEVER = 0.01
@@ -75,7 +75,7 @@ def _order(first: Floats, second: Floats) -> Levels:
 
 def _inner(numbers: Histogram) -> tuple[float, float] | None:
     """Between which values the inner eight tenths lie; None where there are no numbers."""
-    if not isinstance(numbers, Numbers) or not numbers.counts.size:
+    if not isinstance(numbers, NumberBins) or not numbers.counts.size:
         return None
     reached = np.cumsum(numbers.counts) / numbers.counts.sum()
     low, high = (numbers.bins[int(np.searchsorted(reached, share))] * 2.0**numbers.exponent for share in INNER)

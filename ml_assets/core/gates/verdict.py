@@ -186,8 +186,8 @@ def guarantee(gates: GateSpec, claims: Sequence[ClaimSpec], *, units: int) -> st
 def _over_windows(gates: GateSpec) -> str:
     """What holds for a candidate that is kept, over all windows that it may be asked on."""
     assert gates.pooled is not None
-    asked = gates.pooled.windows
-    return f"{_percent(asked * look_level(gates))} over the {asked} windows that a candidate may be kept for"
+    windows = gates.pooled.windows
+    return f"{_percent(windows * look_level(gates))} over the {windows} windows that a candidate may be kept for"
 
 
 def _wrong(claim: ClaimSpec) -> str:

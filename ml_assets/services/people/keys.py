@@ -26,12 +26,12 @@ def known(file: Path) -> tuple[ApiKey, ...]:
 
 def identify(file: Path, key: str) -> Identity:
     """The person whose key this is. Raises NotKnown."""
-    found = key_of(known(file), key.encode())
-    if found is None or not found.owner:
+    person_key = key_of(known(file), key.encode())
+    if person_key is None or not person_key.owner:
         raise NotKnown(f"the key is nobody's: {file} has no line for it; {AGAIN}")
-    if found.expired:
-        raise NotKnown(f"the {found.expired}; {AGAIN}")
-    return Identity(found.owner, f"key {found.id}")
+    if person_key.expired:
+        raise NotKnown(f"the {person_key.expired}; {AGAIN}")
+    return Identity(person_key.owner, f"key {person_key.id}")
 
 
 def asked_by(current: Settings, run: str) -> dict[str, str]:

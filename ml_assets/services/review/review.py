@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ml_assets.core.changes.comparison import Comparison, not_compared
+from ml_assets.core.changes.comparison import ProductComparison, not_compared
 from ml_assets.core.changes.review import TRAILER, Acknowledged, Review, acknowledged, decided, left_to_owners
 from ml_assets.core.changes.stale_stages import StaleStage
 from ml_assets.core.lineage.stages import DATA, SOURCE, UNJUDGED
@@ -101,7 +101,7 @@ class _Reviewing:
     keep_walks: Path | None
     pictures: dict[str, bytes] = field(default_factory=dict)
 
-    def comparisons(self, *, is_compared: bool) -> Iterator[Comparison]:
+    def comparisons(self, *, is_compared: bool) -> Iterator[ProductComparison]:
         """Of every product that changes at all. One whose models stay what they are is accepted by that."""
         compared = self.differences
         touched = dict.fromkeys([*(change.product for change in compared.changes), *(stage.product for stage in compared.stale)])
@@ -135,7 +135,7 @@ class _Reviewing:
         finally:
             ledger.close()
 
-    def _walked(self, names: Sequence[str]) -> Iterator[Comparison]:
+    def _walked(self, names: Sequence[str]) -> Iterator[ProductComparison]:
         from ml_assets.services.review.model_comparison import Question, arena
         from resources.ledger.database import LedgerRefused
 
