@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from ml_assets.serving.http.app import App
     from ml_assets.serving.http.operator_routes import RollBack
     from ml_assets.serving.http.peer_workers import Peers
+    from ml_assets.serving.release.switch import Endpoint
     from ml_assets.serving.release.trial_process import TrialProcess
+    from ml_assets.serving.requests.parser import Limits
     from ml_assets.spec.product import Product
 
 
@@ -170,16 +172,9 @@ def _app(
     from ml_assets.services.replicas.shared_logs import shared_logs
     from ml_assets.serving.http.app import create_app
     from ml_assets.serving.log.writer import PredictionLog
-    from ml_assets.serving.release.bundle_files import BundleFiles
-    from ml_assets.serving.release.switch import Endpoint
     from ml_assets.serving.requests.parser import Limits
-    from resources.endpoints import pointer
 
-    def open_bundle(digest: str) -> BundleFiles:
-        snapshot = space.snapshots.checked_out(digest) or space.snapshots.open(digest)
-        return BundleFiles(space.snapshots.checkout(digest), snapshot.members)
-
-    follower, file = (None, source) if isinstance(source, Path) else (source, space.settings.pointer(product.name, environment))
+    follower = None if isinstance(source, Path) else source
     logs = shared_logs(space.settings, space.snapshots, product.name) if follower else []
 
     def refresh() -> None:
@@ -187,18 +182,8 @@ def _app(
             log.fetch()
 
     limits = Limits(unknown_fields=product.endpoint.unknown_fields)
-    endpoint = Endpoint(
-        product=product.name,
-        environment=environment,
-        pointer=follower.pointer if follower else partial(pointer.read, file),
-        open_bundle=open_bundle,
-        limits=limits,
-        earlier=follower.earlier if follower else tuple,
-        trial=trial,
-        is_compiled=space.settings.compiled,
-    )
     return create_app(
-        endpoint=endpoint,
+        endpoint=_endpoint(space, product.name, environment, limits=limits, trial=trial, source=source),
         log=PredictionLog(space.settings.predictions(product.name)),
         shadow_log=PredictionLog(space.settings.shadow_predictions(product.name)) if environment == "production" else None,
         limits=limits,
@@ -209,6 +194,29 @@ def _app(
         ship=lambda: [log.ship() for log in logs],
         take_outcomes=Inbox(product, space.landing, space.settings.predictions(product.name), refresh).take,
         peers=peers,
+    )
+
+
+def _endpoint(
+    space: "Workspace", product: str, environment: str, *, limits: "Limits", trial: "TrialProcess", source: "Path | Follower"
+) -> "Endpoint":
+    from ml_assets.serving.release.bundle_files import BundleFiles
+    from ml_assets.serving.release.switch import Endpoint
+    from resources.endpoints import pointer
+
+    def open_bundle(digest: str) -> BundleFiles:
+        snapshot = space.snapshots.checked_out(digest) or space.snapshots.open(digest)
+        return BundleFiles(space.snapshots.checkout(digest), snapshot.members)
+
+    return Endpoint(
+        product=product,
+        environment=environment,
+        pointer=partial(pointer.read, source) if isinstance(source, Path) else source.pointer,
+        open_bundle=open_bundle,
+        limits=limits,
+        earlier=tuple if isinstance(source, Path) else source.earlier,
+        trial=trial,
+        is_compiled=space.settings.compiled,
     )
 
 

@@ -56,11 +56,7 @@ def review(
     clock = Stopwatch()
     ref_of_head = elsewhere.commit if elsewhere else "HEAD"
     commit = repository.base(ref, ref_of_head)
-    with ast_cache(current.cache / "code.json", SOURCE):
-        tree = tree_side(repository, current.products, current.cache)
-        head = commit_side(repository, repository.commit(ref_of_head), current.products, tree) if elsewhere else tree
-        base = commit_side(repository, commit, current.products, tree)
-        compared = differences(base, head, products, may_execute=elsewhere is None)
+    compared = _differences(repository, current, commit, products, elsewhere)
     given = acknowledged(compared.changes, repository.trailers(commit, TRAILER, ref_of_head))
     if elsewhere:
         given = left_to_owners(given, [change for change in compared.changes if change.reason == UNREAD])
@@ -87,6 +83,15 @@ def review(
         seconds=clock.seconds()["cpu"],
     )
     return result, reviewing.pictures
+
+
+def _differences(
+    repository: Repository, current: Settings, base: str, products: Sequence[str], elsewhere: Elsewhere | None
+) -> Differences:
+    with ast_cache(current.cache / "code.json", SOURCE):
+        tree = tree_side(repository, current.products, current.cache)
+        head = commit_side(repository, repository.commit(elsewhere.commit), current.products, tree) if elsewhere else tree
+        return differences(commit_side(repository, base, current.products, tree), head, products, may_execute=elsewhere is None)
 
 
 @dataclass(frozen=True)
