@@ -5,7 +5,7 @@ Every driver of fsspec raises errors of its own library; they are told apart by 
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -85,6 +85,21 @@ class RemotePlace:
                     raise StoreAway(self._away(what, name, why)) from error
                 time.sleep(wait)
         raise AssertionError
+
+    def find(self, filesystem: Any, folder: str) -> Mapping[str, Mapping[str, Any]]:
+        """What the driver says of every object below a folder, by name; nothing where there is no folder. Raises StoreAway and
+        StoreRefused."""
+
+        def listing() -> dict[str, Mapping[str, Any]]:
+            try:
+                return dict(filesystem.find(folder, detail=True))
+            except FileNotFoundError as error:
+                if _is_bucket_missing(error):
+                    raise
+                return {}
+
+        filesystem.invalidate_cache()
+        return self.ask("listed", folder, listing)
 
     def _refused(self, error: Exception, what: str, name: str) -> str:
         """Why asking again is of no use, with what a person does; empty where it is not known to be so."""

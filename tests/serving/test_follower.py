@@ -29,6 +29,7 @@ from resources.ledger.replicas import Replica
 from tests.conftest import settings_of
 from tests.support.records import answers, broken, release
 
+REPLICA = Replica(product="trains", environment="production", host="b", process=7, address="http://b:1")
 A, B, C = (release(f"2013-0{i}.{letter}", f"2013-0{i}") for i, letter in enumerate("abc", 1))
 
 
@@ -62,6 +63,17 @@ def cut_off(machine: Workspace) -> Callable[[], None]:
             path.rename(path.with_name(path.name.replace(gone.name, file.name)))
 
     return back
+
+
+def broken_glass(machine: Workspace, by: str, monkeypatch: pytest.MonkeyPatch) -> Follower:
+    """A server that rolled back while the ledger was away, and cannot write that to it now that it is back."""
+    follower = following(machine)
+    follower.pointer()
+    back = cut_off(machine)
+    follower.break_glass(None, by, "late rates look wrong")
+    back()
+    monkeypatch.setattr(follower, "_reconciled", lambda act: False)
+    return follower
 
 
 def test_a_promotion_and_a_rollback_elsewhere_reach_the_pointer_here(workspace: Workspace, machine: Workspace) -> None:
@@ -257,15 +269,10 @@ def test_a_server_is_asked_where_it_says_and_not_where_the_product_listens(
 def test_what_a_server_that_may_not_write_did_is_recorded_from_its_report(
     workspace: Workspace, machine: Workspace, product: Product, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    follower = following(machine)
-    follower.pointer()
-    back = cut_off(machine)
-    follower.break_glass(None, "ann", "late rates look wrong")
-    back()
-    monkeypatch.setattr(follower, "_reconciled", lambda act: False)
+    follower = broken_glass(machine, "ann", monkeypatch)
     assert (now := follower.pointer())
     assert (now.release, str(follower.link.break_glass)[:14]) == ("2013-01.a", "break-glass on")
-    follower.report(Replica(product="trains", environment="production", host="b", process=7, address="http://b:1"))
+    follower.report(REPLICA)
     (outcome,) = reconcile_reported(workspace.endpoints, product)
     assert outcome.endswith("rolled back to 2013-01.a")
     assert workspace.ledger.moves("trains", "production")[-1].body.by == "ann"

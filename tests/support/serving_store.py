@@ -198,6 +198,14 @@ def train(folder: Path, *, name: str, seed: int, task: Task = "binary", sql: str
     return release
 
 
+def store_of_one(home: Path) -> Store:
+    """A store whose one release, r1, serves."""
+    store = Store(home)
+    train(home / "r", name="r1", seed=1)
+    store.point("r1", store.add(home / "r"))
+    return store
+
+
 def _write_members(folder: Path, release: Release) -> None:
     golden = requests(25, seed=99)
     card = {
