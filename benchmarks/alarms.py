@@ -10,11 +10,11 @@ import numpy as np
 import polars as pl
 
 from benchmarks.rates import JUDGED, WORLDS, rate, rates_table
+from benchmarks.simulations.drift_rates import Rates, false_alarms
+from benchmarks.simulations.drift_worlds import History
 from benchmarks.tables import table
-from ml_assets.core.drift.column_orders import orders_of
+from ml_assets.core.drift.column_orders import orders
 from ml_assets.core.drift.histograms import count
-from ml_assets.core.drift.simulated_worlds import History
-from ml_assets.core.drift.simulation import Rates, false_alarms
 from ml_assets.core.drift.verdict import DriftReference, Observed, follow, judged_alone
 
 ROWS, COLUMNS, PAST = (40, 1_000, 6_500, 100_000, 3_000_000), (5, 27), (6, 12, 24)
@@ -108,7 +108,9 @@ def planted(weeks: list[tuple[str, pl.DataFrame]], plant: Plant, rule: DriftRefe
 
 
 def _observed(key: str, number: int, rows: pl.DataFrame) -> Observed:
-    return Observed(key, number, rows.height, count(rows), "", orders_of(rows.drop("is_late")))
+    columns = sorted((column for column in rows.drop("is_late") if column.dtype.is_numeric()), key=lambda column: column.name)
+    numbers = {column.name: column.cast(pl.Float64).fill_null(float("nan")).to_numpy() for column in columns}
+    return Observed(key, number, rows.height, count(rows), "", orders(numbers))
 
 
 def _half_missing(rows: pl.DataFrame, random: np.random.Generator) -> Planted:

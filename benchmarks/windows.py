@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from benchmarks.simulations.unit_worlds import mean_of
 from benchmarks.tables import table
 from ml_assets.cli.shared.context import product_named
 from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.gate_lab.resampling import clopper_pearson, redrawn
-from ml_assets.core.gate_lab.unit_worlds import mean_of
 from ml_assets.core.gates.bounds import shown
 from ml_assets.core.gates.panel import Panel
 from ml_assets.core.gates.too_good import gain, too_good

@@ -15,7 +15,6 @@ from ml_assets.spec.partitions import Every
 from ml_assets.spec.product import Product
 from resources.lineage import Build
 
-ENDPOINTS = ("staging", "production")
 SCHEDULES: Mapping[Every, str] = {
     "hour": "0 * * * *",
     "day": "0 0 * * *",

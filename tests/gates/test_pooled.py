@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 import pytest
 
+from benchmarks.simulations.unit_worlds import IMPROVEMENT, WORLDS, improvement_of, let_through_within
 from ml_assets.builders.evaluation import ComparisonInputs, outcomes_lacking, pooled_windows
-from ml_assets.core.gate_lab.unit_worlds import IMPROVEMENT, WORLDS, improvement_of, let_through_within
 from ml_assets.core.gates.levels import level, look_level
 from ml_assets.core.gates.panel import Panel, panel
 from ml_assets.core.gates.verdict import judge

@@ -6,9 +6,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from ml_assets.core.gate_lab.boundary import NO_MINIMUM, Boundary, at_boundary, design_effects, resampled
-from ml_assets.core.gate_lab.resampling import clopper_pearson
-from ml_assets.core.gate_lab.simulation import (
+from benchmarks.simulations.gate_policies import (
     POLICIES,
     WORLDS,
     Histories,
@@ -19,6 +17,8 @@ from ml_assets.core.gate_lab.simulation import (
     histories,
     regression_days,
 )
+from ml_assets.core.gate_lab.boundary import NO_MINIMUM, Boundary, at_boundary, design_effects, resampled
+from ml_assets.core.gate_lab.resampling import clopper_pearson
 from ml_assets.core.gates.claims import judge_claim
 from ml_assets.core.gates.levels import level
 from ml_assets.core.gates.panel import Panel

@@ -22,10 +22,6 @@ PREDICTION = "prediction"
 """The field of a posted outcome that names a prediction by its id, in place of the question's key and time."""
 
 
-_Numbered = Sequence[tuple[int, dict[str, Any]]]
-"""Rows with their number in the request."""
-
-
 _Row = Mapping[str, Any]
 _Answered = Mapping[str, _Row]
 """Requests by the id of the prediction that answered them."""

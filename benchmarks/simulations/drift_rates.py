@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from benchmarks.simulations.drift_worlds import SEASONS, History, Worlds, simulated
 from ml_assets.core.drift.distance import Flags, compare
 from ml_assets.core.drift.distance_test import against_past, judge
-from ml_assets.core.drift.simulated_worlds import SEASONS, History, Worlds, simulated
 from ml_assets.core.drift.verdict import ALARM, EFFECT, HISTORY, SPAN, WATCH, WINDOW
 from ml_assets.core.metrics.arrays import Floats
 
