@@ -12,7 +12,7 @@ from ml_assets.core.digests import digest_json
 from ml_assets.core.lineage.source import Source, source_text
 from ml_assets.first_party import CodeChanged
 from ml_assets.services.automation.policy import Trigger, tried
-from ml_assets.services.automation.satisfied import record_satisfied, satisfied_by
+from ml_assets.services.automation.satisfied_triggers import record_satisfied, satisfied_by
 from ml_assets.services.judging.gate_standards import refused_gates
 from ml_assets.services.planning.plan import definitions
 from ml_assets.services.stale_path import newest_partition, stale_path

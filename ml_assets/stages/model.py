@@ -12,8 +12,8 @@ from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.stages import reads, test_keys
 from ml_assets.core.lineage.warm_up import candidate_stages
 from ml_assets.core.outcomes.maturity import immature
-from ml_assets.services.automation.outcomes import NO_CANDIDATE
 from ml_assets.services.automation.policy import record_trigger
+from ml_assets.services.automation.run_outcomes import NO_CANDIDATE
 from ml_assets.services.claims import MAY_WARN, features_claims
 from ml_assets.services.dagster_ui.metadata import small_table, trained_in_words
 from ml_assets.services.folds import no_fold

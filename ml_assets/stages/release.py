@@ -80,7 +80,7 @@ def _refuse_without_evidence(lineage: Lineage, product: Product, key: str, *, ru
     reason, if the record does not allow it."""
     from ml_assets.core.release.clearance import clearance, refusals
     from ml_assets.services.feature_generation import mixed_generations
-    from ml_assets.services.rederived import contradictions
+    from ml_assets.services.rederived_verdict import contradictions
     from ml_assets.services.release_status import unrecorded
 
     model, evaluation, features = _own_inputs(lineage, product, key)

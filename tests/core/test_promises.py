@@ -9,10 +9,10 @@ import pytest
 
 from ml_assets.core.gates.panel import panel
 from ml_assets.core.lineage.verdict_facts import ClaimFacts, PartFacts, VerdictFacts
+from ml_assets.core.outcomes.mean_sequence import SequenceRefused, Sums, interval
 from ml_assets.core.outcomes.played_gates import GateQuestion, PlayedGates
 from ml_assets.core.outcomes.policy_backtest import NO_ONE, PolicyRefused, ReplayedPast, RetrainingPolicy, at_random, play
 from ml_assets.core.outcomes.promise import kept, promises
-from ml_assets.core.outcomes.sequence import SequenceRefused, Sums, interval
 from ml_assets.services.outcomes.policy_files import policies_of
 from ml_assets.spec.product import ProductError
 from tests.support.homes.apart import apart

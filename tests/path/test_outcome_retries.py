@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 import pytest
 
-from ml_assets.services.automation.tries import tried_before
+from ml_assets.services.automation.repeated_runs import tried_before
 from ml_assets.spec.automation import RetriesSpec
 from ml_assets.spec.product import Product, load
 from sensors.new_outcomes import CAUSE_TAG, _requests

@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 
 from ml_assets.core.lineage.facts import RealisedFacts
-from ml_assets.services.automation.causes import causes
+from ml_assets.services.automation.product_notices import causes
 from ml_assets.services.outcomes import probation as outcomes_probation
 from ml_assets.services.outcomes.probation import probations, to_demote
 from ml_assets.services.release_status import release_status

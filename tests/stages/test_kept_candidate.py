@@ -11,10 +11,10 @@ from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.outcomes.played_gates import ask, begun
 from ml_assets.core.outcomes.policy_backtest import RetrainingPolicy, play
 from ml_assets.services.judging.kept_candidate import kept_candidate, kept_evaluation
-from ml_assets.services.judging.kept_words import kept_asked, kept_next
+from ml_assets.services.judging.kept_candidate_text import kept_asked, kept_next
 from ml_assets.services.judging.verdict_evidence import earlier_looks
 from ml_assets.services.outcomes.played_policies import pasts, stored_partitions
-from ml_assets.services.rederived import contradictions
+from ml_assets.services.rederived_verdict import contradictions
 from ml_assets.services.release_status import release_status
 from resources.ledger.budget import Budget
 from tests.support.homes.gates_home import invoke

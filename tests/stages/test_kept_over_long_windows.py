@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from ml_assets.core.lineage.facts import EvaluationFacts
-from ml_assets.services.judging.kept_words import kept_asked, kept_next
+from ml_assets.services.judging.kept_candidate_text import kept_asked, kept_next
 from ml_assets.services.next_window import next_partition
-from ml_assets.services.rederived import contradictions
+from ml_assets.services.rederived_verdict import contradictions
 from resources.ledger.budget import Budget
 from tests.support.homes.path_homes import Home, Run
 from tests.support.homes.shop import deliver, shop

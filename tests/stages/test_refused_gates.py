@@ -13,7 +13,7 @@ import dagster as dg
 import pytest
 
 from ml_assets.core.lineage.manifests import Manifest
-from ml_assets.services.automation.causes import causes
+from ml_assets.services.automation.product_notices import causes
 from ml_assets.services.judging.gate_standards import note_verdicts, refused_by_note, refused_gates
 from resources.dagster_resources import resources_of
 from resources.ledger.ledger import Ledger

@@ -32,8 +32,8 @@ def command(product: str, partition: str | None, output: Path) -> None:
     """
     from ml_assets.core.evaluation.markdown_report import Context, review
     from ml_assets.services.judging.gate_standards import gate_breaches
-    from ml_assets.services.judging.kept_words import kept_asked, kept_next
-    from ml_assets.services.judging.unasked import unasked
+    from ml_assets.services.judging.kept_candidate_text import kept_asked, kept_next
+    from ml_assets.services.judging.unasked_candidate import unasked
     from ml_assets.services.judging.verdict_evidence import changes_since_champion, earlier_looks
     from ml_assets.services.review.report_folder import make
     from ml_assets.services.stale_evaluations import not_charged, stale_evaluations

@@ -22,7 +22,7 @@ from ml_assets.services.automation.attempts import (
     reference_digest,
     reference_read,
 )
-from ml_assets.services.automation.outcomes import outcome_of
+from ml_assets.services.automation.run_outcomes import outcome_of
 from ml_assets.spec.product import Product
 from resources.ledger import attempts as recorded
 from resources.lineage import Lineage

@@ -15,7 +15,7 @@ from ml_assets.core.digests import digest_json, sha256
 from ml_assets.core.lineage.extractions import ExtractionRecord
 from ml_assets.core.lineage.partitions import Partitions, partitions_of, utc_now
 from ml_assets.core.outcomes.maturity import matures_at
-from ml_assets.services.extraction.answers import DeliveryContent, ExtractionRefused, of_files, of_rows
+from ml_assets.services.extraction.delivery_content import DeliveryContent, ExtractionRefused, of_files, of_rows
 from ml_assets.services.extraction.source_files import WHOLE, FilesByPartition, upstream_states
 from ml_assets.services.next_window import next_delivery
 from ml_assets.spec.delivery import ReferenceSpec

@@ -12,8 +12,8 @@ from typing import Any
 
 from ml_assets.core.lineage.facts import PromiseFacts, RealisedFacts
 from ml_assets.core.outcomes.maturity import is_matured
+from ml_assets.core.outcomes.mean_sequence import Sums, interval
 from ml_assets.core.outcomes.records import Ending, ProbationRecord
-from ml_assets.core.outcomes.sequence import Sums, interval
 from ml_assets.core.release.records import MoveRecord
 from ml_assets.spec.product import Product
 from resources.ledger import probations as recorded

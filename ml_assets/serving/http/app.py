@@ -10,7 +10,7 @@ from ml_assets.serving.http.admission import Admission
 from ml_assets.serving.http.api_keys import ApiKey
 from ml_assets.serving.http.batcher import Batcher
 from ml_assets.serving.http.body_io import AsgiRequest, ClientGone, Message, Receive, Reply, Scope, Send, refused, send_reply
-from ml_assets.serving.http.followed import Followed
+from ml_assets.serving.http.followed_ledger import Followed
 from ml_assets.serving.http.operator_routes import RollBack, operator_routes
 from ml_assets.serving.http.outcomes_route import TakeOutcomes, outcomes_route
 from ml_assets.serving.http.peer_workers import Peers

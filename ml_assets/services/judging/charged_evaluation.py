@@ -10,7 +10,7 @@ from ml_assets.core.lineage.manifests import Manifest, Output
 from ml_assets.services.comparisons import Comparison, charge, was_charged
 from ml_assets.services.judging.gate_standards import require_standards
 from ml_assets.services.judging.kept_candidate import KeptCandidate, kept_candidate
-from ml_assets.services.judging.kept_words import asked_again, not_asked
+from ml_assets.services.judging.kept_candidate_text import asked_again, not_asked
 from ml_assets.spec.product import Product
 from resources.ledger.budget import Budget, Look, WindowRetired
 from resources.lineage import Build, Lineage
