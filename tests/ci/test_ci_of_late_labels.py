@@ -110,7 +110,7 @@ def test_outcomes_that_head_cannot_read_keep_it_from_merging(late: Late) -> None
     answer = late.judge(("contract.py", known_at, known_at.replace("known_at", "shop: str\n    known_at")))
     assert (answer.code, answer.report["outcome"]) == (1, "REJECT"), answer.stdout
     assert "head cannot be trained and scored: shop 2024-03-02:" in answer.report["reasons"][0]
-    assert answer.report["reasons"][0].endswith("returns: column 'shop' is missing")
+    assert "returns: column 'shop' is missing; the contract Returns needs " in answer.report["reasons"][0]
 
 
 def test_a_search_trains_on_the_outcomes_that_came(late: Late) -> None:
