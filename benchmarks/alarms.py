@@ -10,12 +10,12 @@ import numpy as np
 import polars as pl
 
 from benchmarks.rates import JUDGED, WORLDS, rate, rates_table
+from benchmarks.simulations.drift_rates import Rates, false_alarms
+from benchmarks.simulations.drift_worlds import History
 from benchmarks.tables import table
-from ml_assets.core.drift.column_orders import orders_of
+from ml_assets.core.drift.column_orders import orders
 from ml_assets.core.drift.histograms import count
-from ml_assets.core.drift.simulated_worlds import History
-from ml_assets.core.drift.simulation import Rates, false_alarms
-from ml_assets.core.drift.verdict import Observed, Rule, follow, judged_alone
+from ml_assets.core.drift.verdict import DriftReference, Observed, follow, judged_alone
 
 ROWS, COLUMNS, PAST = (40, 1_000, 6_500, 100_000, 3_000_000), (5, 27), (6, 12, 24)
 SEEDS, LEAST_PAST, SAMPLED = 200, 16, 6_500
@@ -27,7 +27,7 @@ def measure(*, months: int, runs: int) -> dict[str, Any]:
     """`runs` thousand partitions for each row count, kind of history and number of columns; flights of the whole year."""
     rates = [_rate(world, rows, columns, runs * 1000) for columns in COLUMNS for world in WORLDS for rows in ROWS]
     weeks = by_week()
-    rule = Rule(ignored=frozenset({"day_of_year"}))
+    rule = DriftReference(ignored=frozenset({"day_of_year"}))
     verdicts = follow(weeks_observed(weeks), rule)
     states = {state: [v.partition for v in verdicts if v.state == state] for state in ("alarm", "watch", "uncalibrated")}
     alarms = {name: planted(weeks, plant, rule) for name, plant in PLANTS.items()}
@@ -94,7 +94,7 @@ def weeks_observed(weeks: list[tuple[str, pl.DataFrame]]) -> list[Observed]:
     return [_observed(key, number, rows) for number, (key, rows) in enumerate(weeks)]
 
 
-def planted(weeks: list[tuple[str, pl.DataFrame]], plant: Plant, rule: Rule) -> tuple[int, int]:
+def planted(weeks: list[tuple[str, pl.DataFrame]], plant: Plant, rule: DriftReference) -> tuple[int, int]:
     """In how many seeds a change of two weeks in a row is an alarm in the second, for the column that changed."""
     random, hits, usual = np.random.default_rng(42), 0, weeks_observed(weeks)
     for _ in range(SEEDS):
@@ -108,7 +108,9 @@ def planted(weeks: list[tuple[str, pl.DataFrame]], plant: Plant, rule: Rule) -> 
 
 
 def _observed(key: str, number: int, rows: pl.DataFrame) -> Observed:
-    return Observed(key, number, rows.height, count(rows), "", orders_of(rows.drop("is_late")))
+    columns = sorted((column for column in rows.drop("is_late") if column.dtype.is_numeric()), key=lambda column: column.name)
+    numbers = {column.name: column.cast(pl.Float64).fill_null(float("nan")).to_numpy() for column in columns}
+    return Observed(key, number, rows.height, count(rows), "", orders(numbers))
 
 
 def _half_missing(rows: pl.DataFrame, random: np.random.Generator) -> Planted:

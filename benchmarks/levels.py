@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ml_assets.core.gate_lab.unit_worlds import WORLDS, UnitWorld, improvement_of, let_through
+from benchmarks.simulations.unit_worlds import WORLDS, UnitWorld, improvement_of, let_through
 
 LEVELS = (0.01, 0.05)
 UNITS, PAST, POWERED = (20, 30, 60), (0, 2, 5), (0, 5)

@@ -7,10 +7,10 @@ from typing import Any
 
 from benchmarks.alarms import features_by_week, weeks_observed
 from benchmarks.tables import table
-from ml_assets.core.drift.verdict import Rule, follow
-from ml_assets.core.outcomes.policy_backtest import Played, Policy
-from ml_assets.services.outcomes.past_windows import Windows
-from ml_assets.services.outcomes.played_policies import Compared, cells, compared, header, pasts
+from ml_assets.core.drift.verdict import DriftReference, follow
+from ml_assets.core.outcomes.policy_backtest import Played, RetrainingPolicy
+from ml_assets.services.outcomes.past_windows import PastWindows
+from ml_assets.services.outcomes.played_policies import PolicyReplicates, cells, compared, header, pasts
 from ml_assets.spec.labels import LabelsSpec
 from ml_assets.spec.monitoring import ValueSpec
 from ml_assets.spec.partitions import PartitionSpec, WindowSpec
@@ -20,13 +20,13 @@ SCHEDULES, SEED = 20, 1
 IGNORED = "day_of_year"
 WORTH = {"true_positive": 3.0, "false_positive": -1.0}
 POLICIES = (
-    Policy("each week", ("new_partition",), max_drop=0.03),
-    Policy("every 4 weeks", ("schedule",), every=4, max_drop=0.03),
-    Policy("every 8 weeks", ("schedule",), every=8, max_drop=0.03),
-    Policy("loss: 1 week by 0.03", ("loss",), fails=1, of=1, max_drop=0.03),
-    Policy("loss: 2 of 3 weeks by 0.03", ("loss",), max_drop=0.03),
-    Policy("drift: an alarm", ("drift",), max_drop=0.03),
-    Policy("never", ("never",), max_drop=0.03),
+    RetrainingPolicy("each week", ("new_partition",), max_drop=0.03),
+    RetrainingPolicy("every 4 weeks", ("schedule",), every=4, max_drop=0.03),
+    RetrainingPolicy("every 8 weeks", ("schedule",), every=8, max_drop=0.03),
+    RetrainingPolicy("loss: 1 week by 0.03", ("loss",), fails=1, of=1, max_drop=0.03),
+    RetrainingPolicy("loss: 2 of 3 weeks by 0.03", ("loss",), max_drop=0.03),
+    RetrainingPolicy("drift: an alarm", ("drift",), max_drop=0.03),
+    RetrainingPolicy("never", ("never",), max_drop=0.03),
 )
 LATE = "4w"
 """After how long outcomes are complete in the second table."""
@@ -36,12 +36,12 @@ def measure(*, months: int, runs: int) -> dict[str, Any]:
     """Each policy on `runs` replicates, with outcomes that are known at once and with late ones; all months of the year."""
     weeks = features_by_week()
     watched = [(key, rows.drop("flight_id", "scheduled_at")) for key, rows in weeks]
-    verdicts = follow(weeks_observed(watched), Rule(ignored=frozenset({IGNORED})))
+    verdicts = follow(weeks_observed(watched), DriftReference(ignored=frozenset({IGNORED})))
     alarmed = {verdict.partition for verdict in verdicts if verdict.state == "alarm"}
     tables = {}
     for matures in ("0d", LATE):
         product = weekly(matures)
-        windows = Windows(product, [key for key, _ in weeks], [rows for _, rows in weeks])
+        windows = PastWindows(product, [key for key, _ in weeks], [rows for _, rows in weeks])
         past = pasts(windows, alarmed, replicates=runs, say=lambda words: None)
         played = compared(POLICIES, past, schedules=SCHEDULES, seed=SEED)
         tables[matures] = [asdict(row) for row in played]
@@ -52,7 +52,7 @@ def text(results: Mapping[str, Any]) -> str:
     """A table for each way that outcomes come."""
     parts = [f"flights by week, {results['weeks']} weeks; {SCHEDULES} random schedules for each replicate, seed {SEED}"]
     for matures, rows in results["tables"].items():
-        policies = [Compared(row["policy"], [Played(**replicate) for replicate in row["rows"]]) for row in rows]
+        policies = [PolicyReplicates(row["policy"], [Played(**replicate) for replicate in row["rows"]]) for row in rows]
         lines = [cells(policy, has_worth=True) for policy in policies]
         parts.append(f"outcomes are complete {matures} after a week's end:\n\n{table(results['header'], lines)}")
     return "\n\n".join(parts)

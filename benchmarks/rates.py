@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.simulations.drift_rates import Rates
+from benchmarks.simulations.drift_worlds import History
 from benchmarks.tables import table
-from ml_assets.core.drift.simulated_worlds import History
-from ml_assets.core.drift.simulation import Rates
 
 WORLDS: tuple[History, ...] = ("stationary", "seasons", "heavy")
 JUDGED = 10

@@ -31,17 +31,17 @@ def measure(*, months: int, runs: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="ml-assets-bench-") as folder, object_store() as store:
         store.make_bucket(BUCKET)
         here, there = (_machine(Path(folder), name, store) for name in ("here", "there"))
-        asked = {f"run of {day}": _asked(store, here, "run", "shop", "--partition", day) for day in DAYS}
-        again = _asked(store, here, "run", "shop", "--partition", DAYS[-1])
-        asked["the same again"] = again
-        asked["plan"] = _asked(store, here, "plan", "shop", "--json")
-        asked["plan on another machine, the first"] = _asked(store, there, "plan", "shop", "--json")
-        asked["the last day on another machine"] = _asked(store, there, "run", "shop", "--partition", DAYS[-1])
-        asked["verify"] = _asked(store, here, "verify")
+        by_run = {f"run of {day}": _requests(store, here, "run", "shop", "--partition", day) for day in DAYS}
+        again = _requests(store, here, "run", "shop", "--partition", DAYS[-1])
+        by_run["the same again"] = again
+        by_run["plan"] = _requests(store, here, "plan", "shop", "--json")
+        by_run["plan on another machine, the first"] = _requests(store, there, "plan", "shop", "--json")
+        by_run["the last day on another machine"] = _requests(store, there, "run", "shop", "--partition", DAYS[-1])
+        by_run["verify"] = _requests(store, here, "verify")
         objects = len(store.direct("GET", f"/{BUCKET}?list-type=2").split(b"<Key>")) - 1
     if again:
         raise NotReused(f"the same run again asked the store: {again}")
-    return {"asked": asked, "objects": objects}
+    return {"asked": by_run, "objects": objects}
 
 
 def _machine(folder: Path, name: str, store: S3) -> dict[str, str]:
@@ -65,7 +65,7 @@ def _machine(folder: Path, name: str, store: S3) -> dict[str, str]:
     }
 
 
-def _asked(store: S3, environ: Mapping[str, str], *arguments: str) -> dict[str, int]:
+def _requests(store: S3, environ: Mapping[str, str], *arguments: str) -> dict[str, int]:
     """The requests of one command, by what they do."""
     store.requests.clear()
     spend([sys.executable, "-m", "ml_assets", *arguments], environ=environ, cwd=ROOT)

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.rates import JUDGED, WORLDS, rate, rates_table
-from ml_assets.core.drift.simulated_worlds import History
-from ml_assets.core.drift.simulation import Rates, false_skew
+from benchmarks.simulations.drift_rates import Rates, false_skew
+from benchmarks.simulations.drift_worlds import History
 
 COLUMNS, PAST = (5, 27), (6, 12)
 REQUESTS = {1_000: (40, 1_000, 4_000), 100_000: (40, 1_000, 100_000)}

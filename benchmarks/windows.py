@@ -9,21 +9,21 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from benchmarks.simulations.unit_worlds import mean_of
 from benchmarks.tables import table
 from ml_assets.cli.shared.context import product_named
 from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.gate_lab.resampling import clopper_pearson, redrawn
-from ml_assets.core.gate_lab.unit_worlds import mean_of
 from ml_assets.core.gates.bounds import shown
 from ml_assets.core.gates.panel import Panel
 from ml_assets.core.gates.too_good import gain, too_good
 from ml_assets.core.gates.verdict import Verdict, judge
 from ml_assets.core.metrics.arrays import Floats
 from ml_assets.core.metrics.spread import WindowSums
-from ml_assets.services.gate_lab.past_walk import Step, walk
+from ml_assets.services.gate_lab.past_walk import WalkedPartition, walk
 from ml_assets.services.gate_lab.planted_truths import worse
 from ml_assets.services.gate_lab.stored_comparisons import cases
-from ml_assets.services.gate_lab.subject import Subject
+from ml_assets.services.gate_lab.subject import MutationSubject
 from ml_assets.spec.gates import ClaimSpec
 from ml_assets.spec.product import Product
 from resources.settings import settings
@@ -90,9 +90,9 @@ def _share(hits: int, tries: int) -> str:
     return f"{hits} ({low:.1%} to {high:.1%})"
 
 
-def _pair(step: Step) -> Panel:
+def _pair(step: WalkedPartition) -> Panel:
     """The month with two models of the candidate's recipe, which differ by their seeds."""
-    on = Subject(step.case, Path())
+    on = MutationSubject(step.case, Path())
     one, other = (on.scored(on.fitted(on.trained, seed=on.product.model.seed + number)) for number in (1, 2))
     return step.case.panel({"candidate": one, "champion": other, "anchor": other})
 

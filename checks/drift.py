@@ -18,7 +18,7 @@ from resources.lineage import Lineage
 from resources.settings import Settings
 
 if TYPE_CHECKING:
-    from ml_assets.core.drift.verdict import Verdict
+    from ml_assets.core.drift.verdict import DriftVerdict
     from ml_assets.services.watching.served_traffic import ServedTraffic
 
 DATA, SCORES, REQUESTS = "columns_stable", "score_stable", "requests_match_training"
@@ -106,7 +106,7 @@ def _skew(lineage: Lineage, product: Product, settings: Settings, traffic: "Serv
     return _as_finding(REQUESTS, verdict) if verdict else Finding(REQUESTS, True, NOT_SERVED, "WARN", is_kept=False)
 
 
-def _as_finding(claim: str, verdict: "Verdict") -> Finding:
+def _as_finding(claim: str, verdict: "DriftVerdict") -> Finding:
     """A verdict of stable passes; one that cannot be given passes too, and says that it is none."""
     return Finding(claim, verdict.is_calm, verdict.sentence, "WARN", verdict.values)
 

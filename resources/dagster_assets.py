@@ -13,9 +13,8 @@ from ml_assets.core.lineage.stages import STAGES, UNAWAITED, declared_reads
 from ml_assets.core.lineage.warm_up import WARM_UP, is_warm_up
 from ml_assets.spec.partitions import Every
 from ml_assets.spec.product import Product
-from resources.lineage import Made
+from resources.lineage import Build
 
-ENDPOINTS = ("staging", "production")
 SCHEDULES: Mapping[Every, str] = {
     "hour": "0 * * * *",
     "day": "0 0 * * *",
@@ -145,7 +144,7 @@ def declaration(product: Product, stage: str, description: str, *, kinds: set[st
     }
 
 
-def materialized(product: Product, result: Made, metadata: Mapping[str, Any] | None = None) -> dg.MaterializeResult[Any]:
+def materialized(product: Product, result: Build, metadata: Mapping[str, Any] | None = None) -> dg.MaterializeResult[Any]:
     """Report a stage's result to Dagster: its data version, whether it was reused, and its manifest."""
     manifest = result.manifest
     provenance: dict[str, Any] = {
@@ -176,11 +175,11 @@ def report_warm_up(context: dg.AssetExecutionContext, product: Product, stages: 
     for stage in stages:
         name = asset_key(product, stage)
         if is_warm_up(product, stage, key) and key not in context.instance.get_materialized_partitions(name):
-            told = f"warm-up: {why}"
-            context.log_event(dg.AssetMaterialization(name, partition=key, description=told, metadata={WARM_UP: why}))
+            in_words = f"warm-up: {why}"
+            context.log_event(dg.AssetMaterialization(name, partition=key, description=in_words, metadata={WARM_UP: why}))
 
 
-def inputs_table(result: Made) -> dg.TableMetadataValue:
+def inputs_table(result: Build) -> dg.TableMetadataValue:
     """The inputs of a manifest, one row each, which Dagster's own provenance doesn't keep per partition."""
     rows = [
         dg.TableRecord({"asset": i.asset, "partition": i.partition, "data_version": i.data_version[:10]})

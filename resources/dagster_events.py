@@ -1,12 +1,23 @@
-"""Dagster's event log as a run of this process writes it."""
+"""Dagster's events: the log as a run of this process writes it, and what a step that failed says."""
 
+import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
+    from dagster._core.execution.plan.objects import StepFailureData
     from sqlalchemy import Connection, Engine
+
+_OWN_ERROR = re.compile(r"^(?:ml_assets|resources|checks|sensors)(?:\.\w+)+: ")
+"""What Dagster puts before the message of an error of this project."""
+
+
+def failure_message(failure: "StepFailureData") -> str:
+    """The message of the error that a step failed with; an error of this project says it all without the name of its class."""
+    error = failure.error
+    return _OWN_ERROR.sub("", (error.cause or error).message.strip()) if error else "the step failed"
 
 
 @contextmanager

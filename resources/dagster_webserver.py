@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ml_assets.errors import MlAssetsError
+from resources.no_redirects import open_without_redirects
 
 SECONDS = 90.0
 """More than Dagster gives a sensor to be evaluated."""
@@ -59,8 +60,8 @@ class Webserver:
         headers = {"content-type": "application/json"} | ({"authorization": f"Bearer {self.token}"} if self.token else {})
         request = urllib.request.Request(f"{self.url.rstrip('/')}/graphql", data=body, headers=headers, method="POST")
         try:
-            with urllib.request.build_opener(_NoRedirect).open(request, timeout=SECONDS) as response:
-                content: bytes = response.read()
+            with open_without_redirects(request, seconds=SECONDS) as response:
+                return response.read()
         except urllib.error.HTTPError as error:
             with error:
                 if error.code in (400, 500) and error.headers.get_content_type() == "application/json":
@@ -69,14 +70,6 @@ class Webserver:
                 raise kind(f"{self.url}: status {error.code}{_hint(error)}") from error
         except (OSError, http.client.HTTPException) as error:
             raise WebserverUnreachable(f"{self.url}: {getattr(error, 'reason', None) or error}") from error
-        return content
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A redirect would hand the token to another host."""
-
-    def redirect_request(self, *args: Any) -> None:
-        return None
 
 
 def _hint(error: urllib.error.HTTPError) -> str:

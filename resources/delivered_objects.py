@@ -16,7 +16,7 @@ import msgspec
 
 from resources.store.blobs import make_folder, write_atomically
 from resources.store.remote_blobs import UPLOADS, open_filesystem
-from resources.store.remote_faults import Place, place_of
+from resources.store.remote_faults import RemotePlace, place_of
 
 SETTING = "ML_ASSETS_LANDING"
 SEEN_SECONDS = 2.0
@@ -37,7 +37,7 @@ class DeliveredObjects:
     seen: dict[str, float] = field(default_factory=dict)
 
     @property
-    def place(self) -> Place:
+    def place(self) -> RemotePlace:
         """The store as errors call it."""
         return place_of(self.filesystem, self.root, setting=SETTING)
 
@@ -69,18 +69,9 @@ class DeliveredObjects:
     def _listed(self, product: str) -> dict[str, str]:
         """The mark of each object of the product, by its name below the product's folder."""
         folder = f"{self.root}/{product}"
-        self.filesystem.invalidate_cache()
-        entries = self.place.ask("listed", folder, lambda: self._found(folder))
+        entries = self.place.find(self.filesystem, folder)
         names = {name: name.strip("/").removeprefix(folder.strip("/")).strip("/") for name in entries}
         return {names[name]: mark(entry) for name, entry in sorted(entries.items()) if _is_plain(names[name])}
-
-    def _found(self, folder: str) -> dict[str, Mapping[str, Any]]:
-        try:
-            return dict(self.filesystem.find(folder, detail=True))
-        except FileNotFoundError as error:
-            if "bucket does not exist" in str(error):
-                raise
-            return {}
 
     def _download(self, folder: Path, product: str, name: str) -> None:
         path = f"{self.root}/{product}/{name}"

@@ -138,5 +138,7 @@ def _git(folder: Path, *arguments: str, given: bytes = b"") -> bytes:
         raise GitRefused(f"{folder}: git {arguments[0]} took longer than {SECONDS} s") from None
     if done.returncode:
         problem = done.stderr.decode("utf-8", "replace").strip() or f"git {' '.join(arguments[:2])} found nothing"
+        if "not a git repository" in problem:
+            raise GitRefused(f"{folder} is not in a git repository; run the command in a clone of the one with the products")
         raise GitRefused(f"{folder}: {problem}; name the commit to compare with: --base REF")
     return done.stdout

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from ml_assets.core.digests import digest_file, digest_json
 from ml_assets.core.lineage.partition_numbers import ordinal, ordinals
 from ml_assets.core.lineage.partitions import PartitionKeyError, partitions_of, utc_now
 from ml_assets.errors import MlAssetsError
@@ -182,8 +181,3 @@ def _no_format(name: str, suffix: str) -> str:
     if suffix in name.lower():
         return f"the name has to end in {suffix}; a compressed file is declared by `compression:` and named {suffix} too"
     return f"the table is read from {suffix} files"
-
-
-def content_key(files: Mapping[str, Path]) -> str:
-    """One digest over the bytes of the files, by table: equal content, equal key, whatever the times and names."""
-    return digest_json({table: digest_file(path) for table, path in files.items()})

@@ -38,7 +38,7 @@ class NotProven(MlAssetsError):
 
 
 @dataclass(frozen=True)
-class Made:
+class Build:
     """The current manifest of an asset's partition, and whether it was reused."""
 
     manifest: Manifest
@@ -204,14 +204,14 @@ class Lineage:
         run: str,
         may_reuse: Callable[[Manifest], bool] = lambda _: True,
         is_current: bool = True,
-    ) -> Made:
+    ) -> Build:
         """Reuse the recipe's output if it is recorded and intact, and `may_reuse`; otherwise build, store, record and publish.
         Unless `is_current`, what was current of the asset's partition stays so."""
         known = self.ledger.by_key(recipe.key) or self._taken_over(recipe)
         if known and may_reuse(known) and self._stands_for(known, recipe) and self.snapshots.is_intact(known.snapshot):
             if is_current:
                 self.ledger.publish(known, run=run)
-            return Made(known, reused=True)
+            return Build(known, reused=True)
         self._refuse_another_store()
         clock = Stopwatch()
         output = build()
@@ -220,7 +220,7 @@ class Lineage:
         manifest = Manifest(recipe, snapshot.digest, output.data_version or snapshot.digest, output.facts)
         source = self.sources(recipe.product)
         self.ledger.publish(manifest, run=run, source=source, seconds=seconds, is_current=is_current)
-        return Made(manifest, reused=False)
+        return Build(manifest, reused=False)
 
     def _refuse_another_store(self) -> None:
         """Raise AnotherStore where the snapshots would go to a store that others who share the ledger do not read."""

@@ -1,13 +1,29 @@
 """What the variables of the project may say: each value is taken, or refused with what to write instead."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 
 from ml_assets.errors import MlAssetsError
 
+PREFIX = "ML_ASSETS_"
+_OF_KUBERNETES = re.compile(r"_(PORT|SERVICE)(_|$)")
+
 
 class SettingRefused(MlAssetsError):
     """A variable has a value that it cannot have."""
+
+
+def refuse_misspelled(environ: Mapping[str, str], known: Iterable[str]) -> None:
+    """Raise SettingRefused for a variable that is none of the project's and is written almost as one of them: it would have no
+    effect. Kubernetes sets variables of its own for each service, such as ML_ASSETS_PORT."""
+    names = {name.removeprefix(PREFIX): name for name in known}
+    for given in environ:
+        short = given.removeprefix(PREFIX)
+        is_known = not given.startswith(PREFIX) or short in names or _OF_KUBERNETES.search(given)
+        if not is_known and (near := get_close_matches(short, names, n=1, cutoff=0.8)):
+            raise SettingRefused(f"{given} is not a setting, and has no effect; did you mean {names[near[0]]}?")
 
 
 def dagster_database(url: str) -> str:

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 import ml_assets
 from ml_assets.errors import MlAssetsError
-from resources.setting_values import broker, content_of, dagster_database, switch
+from resources.setting_values import broker, content_of, dagster_database, refuse_misspelled, switch
 
 ROOT = Path(ml_assets.__file__).resolve().parent.parent
 """The folder that the package lies in: a checkout, or an environment's packages."""
@@ -169,9 +169,14 @@ def variable(name: str) -> str:
     return f"ML_ASSETS_{name.removesuffix('_url') if name == 'landing_url' else name}".upper()
 
 
+_VARIABLES = [variable(setting.name) for setting in fields(Settings) if setting.name != "team_dagster"]
+_VARIABLES += ["ML_ASSETS_UPSTREAM", *(f"{variable(name)}_FILE" for name in (*SECRETS, "keys"))]
+
+
 def settings(environ: Mapping[str, str] | None = None) -> Settings:
     """Read the settings from the environment (default `os.environ`). Raises HomeRefused and SettingRefused."""
     given = os.environ if environ is None else environ
+    refuse_misspelled(given, _VARIABLES)
     env = {**given, **mounted_secrets(given)}
     home = Path(env.get("ML_ASSETS_HOME") or _default_home(env)).resolve()
     _refuse_unusable(home)

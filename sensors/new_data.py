@@ -6,7 +6,7 @@ What the path has read already, run by hand or by another sensor's life, is not 
 
 import dagster as dg
 
-from ml_assets.core.lineage.attempts import Delivery, Step
+from ml_assets.core.lineage.attempts import Delivery, NextAttempt
 from ml_assets.services.automation.attempts import NUMBER_TAG, TRIES_TAG, Landed, settle
 from ml_assets.services.automation.dead_runs import end_dead_runs
 from ml_assets.services.automation.deliveries import due
@@ -80,7 +80,7 @@ def _about(product: Product, landed: Landed) -> str:
     return about
 
 
-def _request(product: Product, delivery: Delivery, step: Step) -> dg.RunRequest:
+def _request(product: Product, delivery: Delivery, step: NextAttempt) -> dg.RunRequest:
     """A run of the path, or of the data alone. The number lets content that comes back after another one run again, and once."""
     tags = {"ml-assets/content": delivery.content, NUMBER_TAG: str(step.number), TRIES_TAG: str(step.tries)}
     if trains_with_data(product):

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from ml_assets.services.automation.new_outcomes import due_outcomes
-from ml_assets.services.automation.tries import tried_before
+from ml_assets.services.automation.repeated_runs import tried_before
 from ml_assets.spec.product import Product
 from resources.landing import Landing
 from resources.lineage import Lineage

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import dagster as dg
 
-from ml_assets.services.automation.causes import causes
 from ml_assets.services.automation.outbox import record, send
+from ml_assets.services.automation.product_notices import causes
 from ml_assets.spec.product import Product
 from resources.landing import Landing
 from resources.lineage import Lineage

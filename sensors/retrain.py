@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from ml_assets.services.automation.policy import due_training
-from ml_assets.services.automation.satisfied import record_satisfied, satisfied_by
+from ml_assets.services.automation.satisfied_triggers import record_satisfied, satisfied_by
 from ml_assets.services.judging.gate_standards import refused_gates
 from ml_assets.spec.product import Product
 from resources.lineage import Lineage

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from ml_assets.core.lineage.partitions import utc_now
-from ml_assets.services.automation.tries import tried_before
+from ml_assets.services.automation.repeated_runs import tried_before
 from ml_assets.services.extraction.table_source import DueExtraction, sources_of
 from ml_assets.spec.product import Product
 from resources.landing import Landing

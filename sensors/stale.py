@@ -12,7 +12,7 @@ from ml_assets.core.digests import digest_json
 from ml_assets.core.lineage.source import Source, source_text
 from ml_assets.first_party import CodeChanged
 from ml_assets.services.automation.policy import Trigger, tried
-from ml_assets.services.automation.satisfied import record_satisfied, satisfied_by
+from ml_assets.services.automation.satisfied_triggers import record_satisfied, satisfied_by
 from ml_assets.services.judging.gate_standards import refused_gates
 from ml_assets.services.planning.plan import definitions
 from ml_assets.services.stale_path import newest_partition, stale_path
@@ -58,8 +58,8 @@ def build(product: Product, source: Source | None) -> dg.SensorDefinition:
         # Whatever others build meanwhile has to be looked at again when a change is taken back.
         context.update_cursor(STALE if stale.rebuilt else made_by)
         if not stale.rebuilt:
-            made = "" if is_first else _satisfied(lineage, product, partition, key, source)
-            return dg.SkipReason("; ".join(filter(None, [stale.summary, made])))
+            satisfied = "" if is_first else _satisfied(lineage, product, partition, key, source)
+            return dg.SkipReason("; ".join(filter(None, [stale.summary, satisfied])))
         why = "; ".join([stale.summary, *(cause for _, cause in stale.causes[:SHOWN])])
         since = _last_other(lineage.ledger, product, key)
         trigger = tried(context.instance, product, Trigger(partition, "code", key, why), datetime.now(UTC), since=since)

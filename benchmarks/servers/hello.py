@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from ml_assets.serving.http.listen_address import Place
+from ml_assets.serving.http.listen_address import ListenAddress
 from ml_assets.serving.http.server import run
 
 
@@ -27,7 +27,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True)
     arguments: Any = parser.parse_args()
-    run(hello, Place("127.0.0.1", arguments.port))
+    run(hello, ListenAddress("127.0.0.1", arguments.port))
 
 
 if __name__ == "__main__":

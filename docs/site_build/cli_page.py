@@ -52,7 +52,7 @@ def _described(command: click.Command, words: str, parent: click.Context) -> Ite
 def _below(command: click.Command, context: click.Context) -> dict[str, click.Command]:
     if isinstance(command, LazyGroup):
         loaded = {name: command.get_command(context, name) for name in command.list_commands(context)}
-        return {name: found for name, found in loaded.items() if found is not None}
+        return {name: shown for name, shown in loaded.items() if shown is not None}
     return dict(getattr(command, "commands", {}))
 
 

@@ -99,8 +99,8 @@ def in_words(schema: Mapping[str, Any]) -> str:
     if kind == "array":
         return f"list of: {in_words(schema.get('items', {}))}"
     if kind == "object":
-        held: Any = schema.get("additionalProperties") or next(iter(schema.get("patternProperties", {}).values()), {})
-        return f"names with: {in_words(held) if isinstance(held, Mapping) else 'any value'}"
+        values: Any = schema.get("additionalProperties") or next(iter(schema.get("patternProperties", {}).values()), {})
+        return f"names with: {in_words(values) if isinstance(values, Mapping) else 'any value'}"
     return " ".join(filter(None, [_KINDS.get(kind, kind), _limits(schema)]))
 
 

@@ -105,11 +105,11 @@ def outcomes_lacking(inputs: ComparisonInputs, product: Product) -> str:
     usual = inputs.usual(product)
     if reopened := [fold for handle in inputs.tested if (fold := _reopened(handle)) is not None]:
         return f"fold {reopened[0]} was the test window of an earlier delivery, and a person reopened it: it proves nothing"
-    found = [lacking(window_rows(window, inputs.before, product), usual, product=product) for window in _windows(inputs)]
-    if not any(found):
+    reasons = [lacking(window_rows(window, inputs.before, product), usual, product=product) for window in _windows(inputs)]
+    if not any(reasons):
         return ""
     again = f"`ml-assets run {product.name} --partition {inputs.tested[-1].partition}` asks again, as another look"
-    return f"{'; '.join(filter(None, found))}; deliver what is missing, and {again}"
+    return f"{'; '.join(filter(None, reasons))}; deliver what is missing, and {again}"
 
 
 def _reopened(tested: Handle) -> int | None:

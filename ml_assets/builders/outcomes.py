@@ -53,13 +53,13 @@ def build(inputs: Arrived, product: Product, partition: str) -> Output:
         known = _known(rows, product)
         folds = {FOLDS: inputs.features.read(FOLDS)} if FOLDS in inputs.features.members else {}
         return _output(rows, Came(known, files=folds), requests, product)
-    came, refused = _held_to_contract(inputs.files, rows, product, labels, partition)
+    arrived, refused = _held_to_contract(inputs.files, rows, product, labels, partition)
     key, label = list(product.features.key), product.features.label
-    labelled = rows.drop(label).join(came.select(*key, label), on=key, how="left", maintain_order="left")
+    labelled = rows.drop(label).join(arrived.select(*key, label), on=key, how="left", maintain_order="left")
     if labels.absent == "negative":
         labelled = labelled.with_columns(pl.col(label).fill_null(0))
     files = {f"{DELIVERED}{name}": file.content for name, file in inputs.files.items()}
-    return _output(labelled.select(rows.columns), Came(came, refused, files), requests, product)
+    return _output(labelled.select(rows.columns), Came(arrived, refused, files), requests, product)
 
 
 def _known(rows: pl.DataFrame, product: Product) -> pl.DataFrame:
@@ -81,18 +81,19 @@ def _held_to_contract(
         return none.with_columns(pl.lit(None, pl.Datetime("us")).alias(KNOWN_AT)), pl.DataFrame()
     frames = [read_delivery(file.content, table=spec, name=file_name, may_be_empty=True) for file_name, file in files.items()]
     whole = _each_once(pl.concat(frames, how="diagonal_relaxed"), columns, spec.time)
-    held = audit({name: whole}, product=_as_reference(product, labels), partition_window=None)
-    if not (whole.is_empty() and name in held.tables):  # a header without rows: nothing is known yet, or every answer is a no
-        held.raise_if_breached(product=product.name, partition=partition)
-    table = held.tables[name]
+    audit_result = audit({name: whole}, product=_as_reference(product, labels), partition_window=None)
+    # a header without rows: nothing is known yet, or every answer is a no
+    if not (whole.is_empty() and name in audit_result.tables):
+        audit_result.raise_if_breached(product=product.name, partition=partition)
+    table = audit_result.tables[name]
     known_at = pl.col(spec.time).cast(pl.Datetime("us")) if spec.time else pl.lit(None, pl.Datetime("us"))
     valid = numeric_label(table.valid, product).with_columns(known_at.alias(KNOWN_AT))
-    asked = rows.select(key)
-    strays = valid.join(asked, on=key, how="anti").select(columns).with_columns(pl.lit(UNKNOWN_KEY).alias("reason"))
-    came = valid.join(asked, on=key, how="semi").select(*columns, KNOWN_AT).sort(key)
+    questions = rows.select(key)
+    strays = valid.join(questions, on=key, how="anti").select(columns).with_columns(pl.lit(UNKNOWN_KEY).alias("reason"))
+    arrived = valid.join(questions, on=key, how="semi").select(*columns, KNOWN_AT).sort(key)
     broken = table.refused.drop("row").cast(dict.fromkeys(table.refused.drop("row").columns, pl.String))
     refused = pl.concat([broken, strays.cast(dict.fromkeys(strays.columns, pl.String))], how="diagonal")
-    return came.filter(pl.col(product.features.label).is_not_null()), refused
+    return arrived.filter(pl.col(product.features.label).is_not_null()), refused
 
 
 def _each_once(rows: pl.DataFrame, columns: list[str], time: str) -> pl.DataFrame:
@@ -106,9 +107,9 @@ def _each_once(rows: pl.DataFrame, columns: list[str], time: str) -> pl.DataFram
 
 def audited(rows: pl.DataFrame, product: Product, labels: LabelsSpec) -> tuple[TableAudit | None, str]:
     """The rows of a table of outcomes that keep the contract and those that do not; or what is wrong with its columns."""
-    held = audit({labels.outcomes_table: rows}, product=_as_reference(product, labels), partition_window=None)
-    table = held.tables.get(labels.outcomes_table)
-    return table, "" if table is not None else "; ".join(breach.message for breach in held.breaches)
+    audit_result = audit({labels.outcomes_table: rows}, product=_as_reference(product, labels), partition_window=None)
+    table = audit_result.tables.get(labels.outcomes_table)
+    return table, "" if table is not None else "; ".join(breach.message for breach in audit_result.breaches)
 
 
 def _as_reference(product: Product, labels: LabelsSpec) -> Product:
@@ -140,12 +141,12 @@ def _output(labelled: pl.DataFrame, arrived: Came, requests: bytes, product: Pro
     return Output(members, facts, data_version=digest_json([sha256(content), sha256(requests)]))
 
 
-def _delay(labelled: pl.DataFrame, came: pl.DataFrame, product: Product) -> float | None:
+def _delay(labelled: pl.DataFrame, arrived: pl.DataFrame, product: Product) -> float | None:
     """The median number of days from a question to its outcome; None where nobody says when outcomes were known."""
     time, key = product.features.time, list(product.features.key)
-    if not time or came[KNOWN_AT].null_count() == came.height:
+    if not time or arrived[KNOWN_AT].null_count() == arrived.height:
         return None
-    both = came.join(labelled.select(product.features.identity), on=key, how="inner")
+    both = arrived.join(labelled.select(product.features.identity), on=key, how="inner")
     days = (both[KNOWN_AT] - both[time].cast(pl.Datetime("us"))).dt.total_seconds() / 86_400
     median = days.median()
     return None if median is None else float(median)  # type: ignore[arg-type]

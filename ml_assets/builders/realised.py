@@ -15,7 +15,7 @@ from ml_assets.core.lineage.manifests import Output
 from ml_assets.core.metrics.score_columns import of_columns
 from ml_assets.core.model.split import rows_of, unseen_labels
 from ml_assets.core.outcomes.promise import kept, promises
-from ml_assets.core.outcomes.realised import Line, Tested, line, served_scores
+from ml_assets.core.outcomes.realised import RealisedLine, Tested, line, served_scores
 from ml_assets.core.outcomes.served import ROW, by_release, last_answers
 from ml_assets.core.plots.figures import plots
 from ml_assets.core.release.offline_bundle import NotComputable, scores_of_classes
@@ -25,7 +25,7 @@ MEMBER = "realised.json"
 
 
 @dataclass(frozen=True)
-class Released:
+class ServedRelease:
     """A release that served, the evaluation that let it and, where it is held to what it promised, the release it `replaced`."""
 
     release: Handle
@@ -40,13 +40,13 @@ class Answered:
 
     outcomes: Handle
     predictions: Mapping[str, pl.DataFrame]
-    releases: Mapping[str, Released]
+    releases: Mapping[str, ServedRelease]
 
 
 def build(inputs: Answered, product: Product, partition: str) -> Output:
     """A line for each release and way of serving: rows, outcomes known, metrics, and what is estimated without labels."""
     rows = rows_of(inputs.outcomes, product)
-    lines: list[Line] = []
+    lines: list[RealisedLine] = []
     for bundle, source, served in by_release(inputs.predictions):
         released = inputs.releases.get(bundle)
         if released is None:  # of another ledger: nothing says how it was tested
@@ -56,22 +56,24 @@ def build(inputs: Answered, product: Product, partition: str) -> Output:
     files = {MEMBER: json.dumps([entry.about for entry in lines], indent=1, sort_keys=True, allow_nan=False).encode()}
     files |= {f"served/{source}.parquet": parquet_bytes(frame) for source, frame in inputs.predictions.items()}
     asked_again = {
-        bundle: asked
+        bundle: promised
         for bundle, released in inputs.releases.items()
-        if released.replaced is not None and (asked := _promises(inputs, rows, bundle, released, product))
+        if released.replaced is not None and (promised := _promises(inputs, rows, bundle, released, product))
     }
     drawn = next((entry.evaluation for entry in lines if entry.evaluation is not None), None)
     files |= {f"plots/{name}.svg": svg for name, svg in plots(drawn).items()} if drawn else {}
     return Output(files, {"lines": [dict(entry.about) for entry in lines], "promises": asked_again})
 
 
-def _promises(inputs: Answered, rows: pl.DataFrame, bundle: str, released: Released, product: Product) -> list[dict[str, Any]]:
+def _promises(
+    inputs: Answered, rows: pl.DataFrame, bundle: str, released: ServedRelease, product: Product
+) -> list[dict[str, Any]]:
     """What the release promised when it replaced another, on the rows with an outcome that it served: each row once, with the
     score that was served and the one that the replaced release would have given."""
     last = last_answers(inputs.predictions, bundle)
-    asked = rows[last[ROW].to_list()]
-    is_known = asked[product.features.label].is_not_null()
-    known, scores = asked.filter(is_known), served_scores(last.filter(is_known), product.features.class_names)
+    questions = rows[last[ROW].to_list()]
+    is_known = questions[product.features.label].is_not_null()
+    known, scores = questions.filter(is_known), served_scores(last.filter(is_known), product.features.class_names)
     claims = EvaluationFacts.of(released.evaluation.manifest).verdict.claims
     if known.is_empty() or released.replaced is None or not any(True for _ in promises(claims)):
         return []
@@ -86,7 +88,7 @@ def _promises(inputs: Answered, rows: pl.DataFrame, bundle: str, released: Relea
     return kept(claims, panel_of(known, {"candidate": scores, "champion": before}, product=product))
 
 
-def _tested(released: Released, product: Product) -> Tested:
+def _tested(released: ServedRelease, product: Product) -> Tested:
     """The release on its own test window, as its evaluation kept it."""
     about, kept = released.release.json("bundle.json"), released.evaluation.frame("scores.parquet")
     promised = released.release.json("evidence.json")["metrics"]

@@ -20,7 +20,7 @@ from ml_assets.spec.product import Product
 
 
 @dataclass(frozen=True)
-class Released:
+class ReleaseInputs:
     """`features`: of the release's own partition; `trained`: those that the model was fitted on; `about`: what the card says."""
 
     name: str
@@ -31,7 +31,7 @@ class Released:
     about: About
 
 
-def build(inputs: Released, product: Product, partition: str) -> Output:
+def build(inputs: ReleaseInputs, product: Product, partition: str) -> Output:
     """The bundle's members."""
     rows, about = inputs.features.frame("features.parquet"), inputs.model.json("model.json")
     fitted = load_model(inputs.model.members["model.cbm"], task=product.task)

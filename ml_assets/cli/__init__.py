@@ -4,6 +4,7 @@ import importlib
 import os
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import click
@@ -106,8 +107,9 @@ class LazyGroup(click.Group):
         except click.UsageError as error:
             from difflib import get_close_matches
 
-            near = get_close_matches(args[0], self.list_commands(ctx), n=1)
-            meant = f" Did you mean '{near[0]}'?" if near else ""
+            names = self.list_commands(ctx)
+            near = get_close_matches(args[0], names, n=1)
+            meant = f" Did you mean '{near[0]}'?" if near else f" There are: {', '.join(names)}."
             raise click.UsageError(error.message + meant, ctx) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -141,5 +143,12 @@ def main() -> None:
     except OSError as error:
         if error.filename is None:  # no file that somebody named
             raise
-        click.echo(f"error: {error.filename}: {error.strerror}", err=True)
+        click.echo(f"error: {error.filename}: {error.strerror}{_of_home(Path(error.filename))}", err=True)
         sys.exit(1)
+
+
+def _of_home(file: Path) -> str:
+    """The next step where a file of the home can't be read or written."""
+    home = settings().home
+    is_inside = file.is_relative_to(home) or home.is_relative_to(file)
+    return f"; the home is {home}: let it be written, or set ML_ASSETS_HOME to another folder" if is_inside else ""

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +45,3 @@ def digest_file(path: Path) -> str:
         while chunk := stream.read(CHUNK_BYTES):
             state.update(chunk)
     return state.hexdigest()
-
-
-def digest_members(members: Mapping[str, str]) -> str:
-    """Digest of a set of named digests, independent of their order."""
-    return digest_json(dict(members))

@@ -15,7 +15,7 @@ from resources.lineage import Lineage
 BY = "Who decides, which is recorded; left out, and passed over, where Dagster is behind a proxy that knows who it is."
 
 
-class Approve(dg.Config):
+class ApproveConfig(dg.Config):
     """A decision about a release that waits for approval."""
 
     release: str = Field(description="The release that waits: its name, or the start of its digest.")
@@ -24,7 +24,7 @@ class Approve(dg.Config):
     refuse: bool = Field(default=False, description="Refuse it instead; that is final for this release.")
 
 
-class Override(dg.Config):
+class OverrideConfig(dg.Config):
     """A decision to release a candidate in spite of its verdict."""
 
     partition: str = Field(description="The partition whose evaluation is overridden.")
@@ -36,7 +36,7 @@ def approve_job(product: Product) -> dg.JobDefinition:
     """`<product>_approve`: approve or refuse a release that waits."""
 
     @dg.op(name=f"{product.name}__record_approval")
-    def record_approval(context: dg.OpExecutionContext, config: Approve, lineage: dg.ResourceParam[Lineage]) -> None:
+    def record_approval(context: dg.OpExecutionContext, config: ApproveConfig, lineage: dg.ResourceParam[Lineage]) -> None:
         from ml_assets.services.people.runs import decider
         from ml_assets.services.release_status import answer
 
@@ -61,7 +61,7 @@ def override_job(product: Product) -> dg.JobDefinition:
     """`<product>_override`: override the verdict of a partition."""
 
     @dg.op(name=f"{product.name}__record_override")
-    def record_override(context: dg.OpExecutionContext, config: Override, lineage: dg.ResourceParam[Lineage]) -> None:
+    def record_override(context: dg.OpExecutionContext, config: OverrideConfig, lineage: dg.ResourceParam[Lineage]) -> None:
         from ml_assets.services.people.runs import decider
         from ml_assets.services.release_status import overrule
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from resources.endpoints.pointer import Pointer
 
 
-class Rollback(dg.Config):
+class RollbackConfig(dg.Config):
     """A decision to let an earlier release serve again."""
 
     by: str = Field(default="", description=BY)
@@ -42,7 +42,9 @@ def rollback_job(product: Product) -> dg.JobDefinition:
     """`<product>_rollback`: let an earlier release serve in production again."""
 
     @dg.op(name=f"{product.name}__roll_back")
-    def roll_back_production(context: dg.OpExecutionContext, config: Rollback, endpoints: dg.ResourceParam[Endpoints]) -> None:
+    def roll_back_production(
+        context: dg.OpExecutionContext, config: RollbackConfig, endpoints: dg.ResourceParam[Endpoints]
+    ) -> None:
         from ml_assets.services.people.runs import decider
 
         by = decider(endpoints.ledger, product, context.run.tags, run=context.run_id, typed=config.by)

@@ -15,7 +15,7 @@ from resources.dbt.build import Dbt
 from resources.landing import Landing, NotDelivered
 from resources.ledger.ledger import Ledger
 from resources.ledger.reopenings import reopened
-from resources.lineage import Lineage, Made
+from resources.lineage import Build, Lineage
 from resources.outcome_files import by_asset, outcome_entries
 from resources.store.blobs import BlobDamaged
 from resources.store.snapshots import Snapshots
@@ -25,7 +25,7 @@ class DeliveryGone(MlAssetsError):
     """The bytes that a partition was read from are neither in the landing folder nor in the store."""
 
 
-def make_raw(lineage: Lineage, landing: Landing, product: Product, partition: str, *, run: str, is_new: bool = True) -> Made:
+def make_raw(lineage: Lineage, landing: Landing, product: Product, partition: str, *, run: str, is_new: bool = True) -> Build:
     """Read what lies in the landing folder. Where nothing does, or with `is_new` False, read again the bytes that were read
     before, which the store keeps."""
     from ml_assets.builders.raw import build
@@ -35,7 +35,7 @@ def make_raw(lineage: Lineage, landing: Landing, product: Product, partition: st
     return lineage.make(recipe, partial(build, files, product, partition), run=run)
 
 
-def make_reference(lineage: Lineage, landing: Landing, product: Product, *, run: str, is_new: bool = True) -> Made:
+def make_reference(lineage: Lineage, landing: Landing, product: Product, *, run: str, is_new: bool = True) -> Build:
     """The same for the reference tables."""
     from ml_assets.builders.reference import build
 
@@ -44,7 +44,7 @@ def make_reference(lineage: Lineage, landing: Landing, product: Product, *, run:
     return lineage.make(recipe, partial(build, files, product, ""), run=run)
 
 
-def make_dataset(lineage: Lineage, product: Product, partition: str, *, run: str) -> tuple[Made, Made]:
+def make_dataset(lineage: Lineage, product: Product, partition: str, *, run: str) -> tuple[Build, Build]:
     """Make dataset and quarantine from one audit of raw. Raises ContractBreached, and then publishes neither."""
     from ml_assets.builders import dataset
 
@@ -56,7 +56,7 @@ def make_dataset(lineage: Lineage, product: Product, partition: str, *, run: str
     return kept, refused
 
 
-def make_features(lineage: Lineage, dbt: Dbt, product: Product, partition: str, *, run: str) -> Made:
+def make_features(lineage: Lineage, dbt: Dbt, product: Product, partition: str, *, run: str) -> Build:
     """The features of the partition."""
     from ml_assets.builders.features import build
 
@@ -83,7 +83,9 @@ def reopening_digests(ledger: Ledger, product: Product) -> dict[str, str]:
     return {key: entry.hash for key, entry in reopened(ledger, product.name).items()}
 
 
-def make_outcomes(lineage: Lineage, landing: Landing, product: Product, partition: str, *, run: str, is_new: bool = True) -> Made:
+def make_outcomes(
+    lineage: Lineage, landing: Landing, product: Product, partition: str, *, run: str, is_new: bool = True
+) -> Build:
     """The partition's features with the outcomes that lie in the landing folder. Where none do, or with `is_new` False, those
     that were read before, which the store keeps."""
     from ml_assets.builders.outcomes import Arrived, build

@@ -141,7 +141,7 @@ class Rebuilder:
         """From the delivered outcomes that are kept with the rows."""
         product, key, lineage = self.product, recorded.partition, self.scratch
         files = kept_outcomes(self.real.snapshots, recorded)
-        given = [each for each in recorded.recipe.inputs if each.asset.startswith("landing/")]
+        given = [source for source in recorded.recipe.inputs if source.asset.startswith("landing/")]
         recipe = lineage.recipe(product, "outcomes", key, [replace(features.as_input(), manifest=None), *given])
         build = lambda: outcomes.build(outcomes.Arrived(lineage.handle(features), files), product, key)  # noqa: E731
         return lineage.make(recipe, build, run=RUN).manifest

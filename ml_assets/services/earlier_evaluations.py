@@ -8,7 +8,7 @@ from ml_assets.core.gates.history import MOST_WINDOWS
 from ml_assets.core.lineage.facts import EvaluationFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.spec.product import Product
-from resources.ledger.budget import Budget, Window
+from resources.ledger.budget import Budget, BudgetWindow
 from resources.lineage import Lineage
 
 
@@ -34,7 +34,7 @@ def earlier_evaluations(lineage: Lineage, product: Product, tested: Sequence[str
     return list(islice(filter(None, evaluations), MOST_WINDOWS))[::-1]
 
 
-def _last(lineage: Lineage, product: Product, window: Window, before: float) -> Manifest | None:
+def _last(lineage: Lineage, product: Product, window: BudgetWindow, before: float) -> Manifest | None:
     """The last evaluation of a window that was charged and recorded before an entry of the ledger."""
     charged = {look.comparison for look in window.looks if look.entry < before}
     recorded = lineage.ledger.recorded(product.name, "evaluation", window.partitions[-1]) if charged else []

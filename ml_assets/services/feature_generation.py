@@ -26,7 +26,7 @@ def mixed_generations(
         if current is None or current.data_version != version:
             reasons.append(f"it used {stage} of {key} that are not the current ones; {command}")
             continue
-        made = ledger.current(product.name, "features", key)
-        if made is None or (made.recipe.code, made.recipe.config, made.recipe.environment) != shipped:
+        newest = ledger.current(product.name, "features", key)
+        if newest is None or (newest.recipe.code, newest.recipe.config, newest.recipe.environment) != shipped:
             reasons.append(f"the features of {key} were made by another definition than the one that it ships; {command}")
     return reasons

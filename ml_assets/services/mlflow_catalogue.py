@@ -11,7 +11,7 @@ import msgspec
 from ml_assets.core.lineage.facts import EvaluationFacts, TrackingFacts
 from ml_assets.core.lineage.manifests import Manifest, Output
 from ml_assets.core.lineage.source import commits
-from ml_assets.services.judging.kept_words import pooled_windows
+from ml_assets.services.judging.kept_candidate_text import pooled_windows
 from ml_assets.spec.product import Product
 from resources.lineage import Lineage
 from resources.tracking import registry

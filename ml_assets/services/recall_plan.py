@@ -24,7 +24,7 @@ class NothingToRecall(MlAssetsError):
 
 
 @dataclass(frozen=True)
-class Rollback:
+class PlannedRollback:
     """An environment in which a bad release serves, and what to go back to (None: no clean release ever served)."""
 
     environment: str
@@ -47,7 +47,7 @@ class Consequences:
     recall: Recall
     touched: dict[str, list[str]]
     releases: list[str]
-    rollbacks: list[Rollback]
+    rollbacks: list[PlannedRollback]
     again: Again
 
 
@@ -93,13 +93,13 @@ def _by_stage(manifests: Collection[Manifest]) -> dict[str, list[str]]:
     return {stage: sorted(partitions) for stage, partitions in partitions_by_stage.items()}
 
 
-def _rollback(ledger: Ledger, product: Product, environment: str, bad: Collection[str]) -> Rollback | None:
+def _rollback(ledger: Ledger, product: Product, environment: str, bad: Collection[str]) -> PlannedRollback | None:
     entries = ledger.moves(product.name, environment)
     if not entries or entries[-1].body.manifest not in bad:
         return None
     barred = {entry.body.bundle for entry in entries if entry.body.manifest in bad}
     target = back([as_move(entry) for entry in entries], recalled=barred)
-    return Rollback(environment, entries[-1].body.release, target.release if target else None)
+    return PlannedRollback(environment, entries[-1].body.release, target.release if target else None)
 
 
 def _again(ledger: Ledger, product: Product, bad: Collection[str], gone: Collection[str], recall: Recall) -> Again:

@@ -73,9 +73,9 @@ def release_status(lineage: Lineage, product: Product, release: Manifest) -> Rel
     overrode = override.by if override and permit.overridden else ""
     askers = _askers(lineage.ledger, product, release, evaluation, model)
     statements = [
-        said
-        for said in Decisions(lineage.ledger).statements(product, release, evaluation)
-        if said.decision == "refused" or person(said.by) not in askers
+        statement
+        for statement in Decisions(lineage.ledger).statements(product, release, evaluation)
+        if statement.decision == "refused" or person(statement.by) not in askers
     ]
     approval_reason = permit.approval_reason or weakened_after_a_look(lineage, product, evaluation)
     approved = approvals(statements, approval_reason=approval_reason, four_eyes=product.gates.four_eyes, overridden_by=overrode)
@@ -208,17 +208,17 @@ def _answerable(lineage: Lineage, product: Product, named: str, decision: Answer
     raise DecisionRefused(f"{product.name}: release {chosen.name} does not wait for approval: {why}{hint}")
 
 
-def _askers(ledger: Ledger, product: Product, *made: Manifest) -> frozenset[str]:
+def _askers(ledger: Ledger, product: Product, *manifests: Manifest) -> frozenset[str]:
     """The people who asked for the runs that made these, where four eyes of people who are named are required: another one has to
     approve what they made."""
     if product.people is None or not product.gates.four_eyes:
         return frozenset()
-    return frozenset(person(ledger.record_of(manifest).body.by) for manifest in made) - {""}
+    return frozenset(person(ledger.record_of(manifest).body.by) for manifest in manifests) - {""}
 
 
 def _refuse_own(lineage: Lineage, product: Product, status: ReleaseStatus, decision: Answer, by: By) -> None:
-    made = (status.release, status.evaluation, lineage.made_from(status.release)["model"])
-    if decision == "approved" and person(name_of(by)) in _askers(lineage.ledger, product, *made):
+    manifests = (status.release, status.evaluation, lineage.made_from(status.release)["model"])
+    if decision == "approved" and person(name_of(by)) in _askers(lineage.ledger, product, *manifests):
         raise DecisionRefused(
             f"{product.name}: {name_of(by)} asked for the run that made release {status.name}, and four eyes are required: "
             "somebody else whom people.approve names has to approve it"

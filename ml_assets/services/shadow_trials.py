@@ -13,7 +13,7 @@ from ml_assets.core.lineage.facts import ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.reads import labelled_stage
 from ml_assets.core.metrics.score_columns import names
-from ml_assets.core.monitoring.shadow_harm import Judged, judge, pairs
+from ml_assets.core.monitoring.shadow_harm import HarmVerdict, judge, pairs
 from ml_assets.core.release.identity import By
 from ml_assets.core.release.records import MoveRecord, ShadowRecord, Terms
 from ml_assets.services.replicas.notify import notify_server
@@ -68,7 +68,9 @@ def _start(endpoints: Endpoints, product: Product, release: Manifest, champion: 
     return f"{shadows.place(started)} from now on; {_notified(endpoints, product)}"
 
 
-def look(lineage: Lineage, endpoints: Endpoints, settings: Settings, product: Product, running: Record[ShadowRecord]) -> Judged:
+def look(
+    lineage: Lineage, endpoints: Endpoints, settings: Settings, product: Product, running: Record[ShadowRecord]
+) -> HarmVerdict:
     """Judge the shadow on all outcomes so far, and end it, recorded with the evidence, when that is decided."""
     judged = judged_now(lineage, settings, product, running)
     if judged.verdict != "undecided":
@@ -94,7 +96,7 @@ def stop(
     return _notified(endpoints, product)
 
 
-def judged_now(lineage: Lineage, settings: Settings, product: Product, running: Record[ShadowRecord]) -> Judged:
+def judged_now(lineage: Lineage, settings: Settings, product: Product, running: Record[ShadowRecord]) -> HarmVerdict:
     """Judge a running shadow on what is known now; record nothing. Outcomes are those of partitions after the release's own,
     which it was chosen on."""
     import polars as pl

@@ -20,7 +20,7 @@ from ml_assets.spec.product import Product
 from resources.dbt.build import Dbt
 from resources.landing import Landing
 from resources.ledger.ledger import Ledger
-from resources.lineage import Lineage, Made
+from resources.lineage import Build, Lineage
 
 SHOWN = 4
 RECENT = 5
@@ -36,7 +36,7 @@ class RebuildListener:
     """Callbacks of a rebuild: for words, for each snapshot, and for each check's finding (and whether that was reused)."""
 
     say: Callable[[str], None]
-    built: Callable[[Made], None]
+    built: Callable[[Build], None]
     checked: Callable[[Manifest, Finding, bool], None]
 
 
@@ -120,7 +120,7 @@ def _announce(ledger: Ledger, product: Product, items: Sequence[Item], listener:
         listener.say(f"that is more than rebuild.most ({product.rebuild.most}): {len(items)} snapshots, {cost}")
 
 
-def _rebuilt(lineage: Lineage, landing: Landing, dbt: Dbt, product: Product, item: Item, *, run: str) -> Sequence[Made]:
+def _rebuilt(lineage: Lineage, landing: Landing, dbt: Dbt, product: Product, item: Item, *, run: str) -> Sequence[Build]:
     try:
         match item.stage:
             case "reference":

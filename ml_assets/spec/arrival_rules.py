@@ -74,9 +74,9 @@ def pooled_problem(gates: GateSpec, window: WindowSpec, *, is_static: bool) -> s
         return "a delivery of a static table is tested on one fold of its rows, and pools none; leave it out"
     needed = 1 + window.test
     if gates.budget.looks < needed:
-        asked = f"a partition is in {window.test} windows" if window.test > 1 else "a partition is in one window"
+        membership = f"a partition is in {window.test} windows" if window.test > 1 else "a partition is in one window"
         return (
-            f"{asked}, each asked about its new candidate, and is asked about the one that is kept; budget.looks "
+            f"{membership}, each asked about its new candidate, and is asked about the one that is kept; budget.looks "
             f"{gates.budget.looks} is too few; allowed: {needed} or more"
         )
     return ""

@@ -123,7 +123,7 @@ class _Parser:
                 return terms, constant
 
     def _measure(self) -> Measure:
-        name = self._name("a metric")
+        name = self._name("a metric of a model, such as roc_auc(candidate)")
         self._sign("(", what=f"'(' after {name}")
         match name:
             case "ratio":

@@ -68,8 +68,8 @@ def classes_problem(task: str, classes: tuple[str | int, ...], positive: str | N
         return "positive: no class is the yes of a task: multiclass; leave it out"
     names = [str(name) for name in classes]
     if len(names) < LEAST_CLASSES:
-        found = f"found {', '.join(names)}" if names else "they are missing"
-        return f"classes: task: multiclass needs {LEAST_CLASSES} classes or more, in their order; {found}"
+        listed = f"found {', '.join(names)}" if names else "they are missing"
+        return f"classes: task: multiclass needs {LEAST_CLASSES} classes or more, in their order; {listed}"
     if twice := sorted({name for name in names if names.count(name) > 1}):
         return f"classes: names must differ; found twice: {', '.join(twice)}"
     if odd := [name for name in names if not name.strip() or not name.isprintable()]:

@@ -97,7 +97,7 @@ def promote(lineage: Lineage, endpoints: Endpoints, settings: Settings, product:
     """Let the release serve in production if the record proves that it may, else keep the one that does; return what was done.
     Raises PromotionRefused with every reason."""
     from ml_assets.core.release.promotion import Decision
-    from ml_assets.services.rederived import contradictions
+    from ml_assets.services.rederived_verdict import contradictions
     from ml_assets.services.release_status import release_status
 
     status = release_status(lineage, product, release)

@@ -14,9 +14,9 @@ from ml_assets.services.claims import WINDOW_OPEN
 from ml_assets.services.comparisons import compare
 from ml_assets.services.dagster_ui.metadata import pictures
 from ml_assets.services.dagster_ui.verdict_metadata import evidence
-from ml_assets.services.judging.asking import AskedAgain, ask, ask_again
+from ml_assets.services.judging.charged_evaluation import AskedAgain, ask, ask_again
 from ml_assets.services.judging.gate_standards import note_verdicts
-from ml_assets.services.judging.kept_words import kept_next
+from ml_assets.services.judging.kept_candidate_text import kept_next
 from ml_assets.services.next_window import next_window
 from ml_assets.services.proofs.plausible import refuse_held
 from ml_assets.services.stale_inputs import refuse_stale

@@ -15,7 +15,7 @@ from resources.dagster_assets import asset_key, declaration, materialized
 from resources.dagster_retries import retried
 from resources.dbt.build import Dbt
 from resources.landing import Landing
-from resources.lineage import Lineage, Made
+from resources.lineage import Build, Lineage
 from resources.store.snapshots import Snapshots
 
 
@@ -45,7 +45,7 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
 def _events(context: dg.AssetExecutionContext, snapshots: Snapshots, dbt: Dbt, product: Product) -> RebuildListener:
     """A rebuild of other partitions, as events of this run: their materializations and their checks' results."""
 
-    def log_materialization(result: Made) -> None:
+    def log_materialization(result: Build) -> None:
         shown = {
             "features": partial(features_shown, snapshots, dbt, product),
             "outcomes": partial(outcomes_shown, product),

@@ -1,7 +1,7 @@
 """model: the candidate, fitted on the window of partitions that ends before its test window."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +12,8 @@ from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.stages import reads, test_keys
 from ml_assets.core.lineage.warm_up import candidate_stages
 from ml_assets.core.outcomes.maturity import immature
-from ml_assets.services.automation.outcomes import NO_CANDIDATE
 from ml_assets.services.automation.policy import record_trigger
+from ml_assets.services.automation.run_outcomes import NO_CANDIDATE
 from ml_assets.services.claims import MAY_WARN, features_claims
 from ml_assets.services.dagster_ui.metadata import small_table, trained_in_words
 from ml_assets.services.folds import no_fold
@@ -24,7 +24,7 @@ from ml_assets.spec.product import Product
 from resources.dagster_assets import declaration, materialized, report_warm_up
 from resources.dagster_retries import retried
 from resources.ledger.triggers import frozen
-from resources.lineage import Lineage
+from resources.lineage import Build, Lineage
 from resources.settings import Settings
 from resources.store.snapshots import Snapshots
 
@@ -46,9 +46,6 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
     def model(
         context: dg.AssetExecutionContext, lineage: dg.ResourceParam[Lineage], settings: dg.ResourceParam[Settings]
     ) -> Iterator[dg.MaterializeResult[Any]]:
-        from ml_assets.builders.model import build
-        from ml_assets.core.model.training import TrainingRefused
-
         key = context.partition_key
         if why := frozen(lineage.ledger, product.name, datetime.now(UTC)):
             context.log.warning(f"{key}: no candidate is trained: {why}")
@@ -70,25 +67,29 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
         features = lineage.features_behind(inputs)
         lineage.require_proven(features, features_claims(product), may_warn=MAY_WARN)
         refuse_held(lineage, product, settings, features, run=context.run.run_id)
-        recipe = lineage.recipe(product, "model", key, [m.as_input() for m in inputs])
-        tested = tested_features(lineage.ledger, product, key)
-        read = {m.partition: m.data_version for m in (*inputs, *tested)}
-        if why := outcomes_awaited(product, tested):
-            refuse(lineage, recipe, read, why, run=context.run.run_id)
-            context.log.warning(f"{NO_CANDIDATE}{why}")
-            return
-        progress = _progress(context, product)
-        try:
-            result = lineage.make(
-                recipe, lambda: build([*map(lineage.handle, inputs)], product, key, progress), run=context.run.run_id
-            )
-        except TrainingRefused as error:
-            refuse(lineage, recipe, read, str(error), run=context.run.run_id)
-            context.log.warning(f"{NO_CANDIDATE}{error}")
-            return
-        yield materialized(product, result, _metadata(lineage.snapshots, result.manifest))
+        if candidate := _candidate(context, lineage, product, inputs):
+            yield materialized(product, candidate, _metadata(lineage.snapshots, candidate.manifest))
 
     return [model]
+
+
+def _candidate(context: dg.AssetExecutionContext, lineage: Lineage, product: Product, inputs: Sequence[Manifest]) -> Build | None:
+    """The candidate fitted on these features; None where it cannot be trained, which is recorded and logged with the reason."""
+    from ml_assets.builders.model import build
+    from ml_assets.core.model.training import TrainingRefused
+
+    key, run, progress = context.partition_key, context.run.run_id, _progress(context, product)
+    recipe = lineage.recipe(product, "model", key, [m.as_input() for m in inputs])
+    tested = tested_features(lineage.ledger, product, key)
+    why = outcomes_awaited(product, tested)
+    if not why:
+        try:
+            return lineage.make(recipe, lambda: build([*map(lineage.handle, inputs)], product, key, progress), run=run)
+        except TrainingRefused as error:
+            why = str(error)
+    refuse(lineage, recipe, {m.partition: m.data_version for m in (*inputs, *tested)}, why, run=run)
+    context.log.warning(f"{NO_CANDIDATE}{why}")
+    return None
 
 
 def missing_partitions(lineage: Lineage, product: Product, key: str) -> str:

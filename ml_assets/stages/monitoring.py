@@ -9,9 +9,9 @@ import dagster as dg
 from ml_assets.core.lineage.facts import MonitoringFacts, ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.services.dagster_ui.metadata import pictures, plots, small_table
-from ml_assets.services.stale_inputs import refuse_stale
+from ml_assets.services.scored_partition import scored_partition
 from ml_assets.spec.product import Product
-from resources.dagster_assets import RUNS_LAST, declaration, materialized, report_warm_up
+from resources.dagster_assets import RUNS_LAST, declaration, materialized
 from resources.dagster_retries import retried
 from resources.lineage import Lineage
 from resources.store.snapshots import Snapshots
@@ -27,24 +27,11 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
     @dg.asset(**described, output_required=False, op_tags=RUNS_LAST["monitoring"])
     @retried
     def monitoring(context: dg.AssetExecutionContext, lineage: dg.ResourceParam[Lineage]) -> Iterator[dg.MaterializeResult[Any]]:
-        from ml_assets.builders.monitoring import Served, build
+        from ml_assets.builders.monitoring import build
 
-        key = context.partition_key
-        release = lineage.scorer(product, "monitoring", key)
-        if release is None:
-            why = "no release as of an earlier partition serves, nothing to monitor"
-            context.log.info(f"{key}: {why}")
-            report_warm_up(context, product, ["monitoring"], key, why)
-            return
-        refuse_stale(lineage, product, "monitoring", key)
-        features = lineage.current(product, "features", key)
-        recipe = lineage.recipe(product, "monitoring", key, [features.as_input(), release.as_input()])
-        result = lineage.make(
-            recipe,
-            lambda: build(Served(lineage.handle(features), lineage.handle(release)), product, key),
-            run=context.run.run_id,
-        )
-        yield materialized(product, result, _metadata(lineage.snapshots, release, result.manifest))
+        if (scored := scored_partition(context, lineage, product, "monitoring", build)) is not None:
+            result, release = scored
+            yield materialized(product, result, _metadata(lineage.snapshots, release, result.manifest))
 
     return [monitoring]
 

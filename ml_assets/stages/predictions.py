@@ -6,9 +6,9 @@ from typing import Any
 import dagster as dg
 
 from ml_assets.core.lineage.facts import PredictionsFacts
-from ml_assets.services.stale_inputs import refuse_stale
+from ml_assets.services.scored_partition import scored_partition
 from ml_assets.spec.product import Product
-from resources.dagster_assets import RUNS_LAST, declaration, materialized, report_warm_up
+from resources.dagster_assets import RUNS_LAST, declaration, materialized
 from resources.dagster_retries import retried
 from resources.lineage import Lineage
 
@@ -22,25 +22,11 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
     @dg.asset(**described, output_required=False, op_tags=RUNS_LAST["predictions"])
     @retried
     def predictions(context: dg.AssetExecutionContext, lineage: dg.ResourceParam[Lineage]) -> Iterator[dg.MaterializeResult[Any]]:
-        from ml_assets.builders.monitoring import Served
         from ml_assets.builders.predictions import build
 
-        key = context.partition_key
-        release = lineage.scorer(product, "predictions", key)
-        if release is None:
-            why = "no release as of an earlier partition serves, nothing scores"
-            context.log.info(f"{key}: {why}")
-            report_warm_up(context, product, ["predictions"], key, why)
-            return
-        refuse_stale(lineage, product, "predictions", key)
-        features = lineage.current(product, "features", key)
-        recipe = lineage.recipe(product, "predictions", key, [features.as_input(), release.as_input()])
-        result = lineage.make(
-            recipe,
-            lambda: build(Served(lineage.handle(features), lineage.handle(release)), product, key),
-            run=context.run.run_id,
-        )
-        facts = PredictionsFacts.of(result.manifest)
-        yield materialized(product, result, {"release": facts.scored_by, "rows": facts.rows})
+        if (scored := scored_partition(context, lineage, product, "predictions", build)) is not None:
+            result, _ = scored
+            facts = PredictionsFacts.of(result.manifest)
+            yield materialized(product, result, {"release": facts.scored_by, "rows": facts.rows})
 
     return [predictions]

@@ -10,7 +10,7 @@ from ml_assets.core.lineage.facts import RealisedFacts
 from ml_assets.core.lineage.reads import has_labels
 from ml_assets.services.dagster_ui.metadata import plots, small_table
 from ml_assets.services.outcomes.probation import probations
-from ml_assets.services.outcomes.scoreboard import HEADER, Shown, cells, scoreboard, shown
+from ml_assets.services.outcomes.scoreboard import HEADER, ScoreboardLine, cells, scoreboard, shown
 from ml_assets.services.outcomes.served import make_realised
 from ml_assets.services.stale_inputs import refuse_stale
 from ml_assets.spec.product import Product
@@ -55,16 +55,16 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
         if RealisedFacts.of(result.manifest).lines[0].metrics:
             metadata["plots"] = plots(lineage.snapshots, result.manifest)
         if product.probation:
-            told = probations(lineage, product, datetime.now(UTC))
+            probation_states = probations(lineage, product, datetime.now(UTC))
             metadata["promises"] = small_table(
-                ["release", "promise", "why"], [[p.release, p.state, p.why] for p in told[-PROMISES:]]
+                ["release", "promise", "why"], [[p.release, p.state, p.why] for p in probation_states[-PROMISES:]]
             )
         yield materialized(product, result, metadata)
 
     return [realised]
 
 
-def _numbers(line: Shown) -> dict[str, float]:
+def _numbers(line: ScoreboardLine) -> dict[str, float]:
     """The numbers that Dagster plots over partitions."""
     numbers = {
         f"realised_{line.metric}": line.value,

@@ -80,7 +80,7 @@ def _refuse_without_evidence(lineage: Lineage, product: Product, key: str, *, ru
     reason, if the record does not allow it."""
     from ml_assets.core.release.clearance import clearance, refusals
     from ml_assets.services.feature_generation import mixed_generations
-    from ml_assets.services.rederived import contradictions
+    from ml_assets.services.rederived_verdict import contradictions
     from ml_assets.services.release_status import unrecorded
 
     model, evaluation, features = _own_inputs(lineage, product, key)
@@ -104,7 +104,7 @@ def _refuse_without_evidence(lineage: Lineage, product: Product, key: str, *, ru
 
 
 def _bundle(lineage: Lineage, product: Product, recipe: Recipe, trained: Sequence[Manifest], override: Override | None) -> Output:
-    from ml_assets.builders.release import Released, build
+    from ml_assets.builders.release import ReleaseInputs, build
     from ml_assets.core.release.bundle import release_name
     from ml_assets.services.model_card import card_about
 
@@ -112,7 +112,7 @@ def _bundle(lineage: Lineage, product: Product, recipe: Recipe, trained: Sequenc
     name = release_name(key, recipe.key)
     model, evaluation, features = _own_inputs(lineage, product, key)
     about = card_about(lineage, name, model=model, evaluation=evaluation, override=override)
-    inputs = Released(name, handle(model), handle(evaluation), handle(features), [*map(handle, trained)], about)
+    inputs = ReleaseInputs(name, handle(model), handle(evaluation), handle(features), [*map(handle, trained)], about)
     return build(inputs, product, key)
 
 

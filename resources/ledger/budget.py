@@ -8,7 +8,6 @@ for a candidate that is kept, the partitions pay that it was not asked on before
 charge each other too, so that a window has left what its most charged partition has left.
 """
 
-import contextlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +21,7 @@ from ml_assets.core.gates.verdict import Decision
 from ml_assets.errors import MlAssetsError
 from ml_assets.spec.product import Product
 from resources.ledger import tables as schema
+from resources.ledger.append_once import append_once
 from resources.ledger.ledger import Entry, Ledger, entries_where
 from resources.ledger.records import Record, read, stored
 
@@ -57,7 +57,7 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Window:
+class BudgetWindow:
     """The looks at one test window, oldest first, and its limits; `closed` is why it is retired whatever it was asked. `before`:
     looks at windows of another length, and at pooled ones, that its most charged partition had, and `ships_before` what they let
     through. `declared`: the looks that product.yaml grants now, where they are more than the window keeps."""
@@ -122,17 +122,17 @@ class Budget:
             charged=tuple(paid_by) or None,
         )
 
-        def may_look(connection: Connection) -> None:
+        def is_charged(connection: Connection) -> bool:
             entries, restored = _entries(connection, product.name, tested), _restored(connection)
             window = _charged(product, tuple(tested), entries, restored, paid_by=paid_by)
             if any(look.comparison == comparison for look in window.looks):
-                raise _Known
+                return True  # free, and returned below
             if window.why_retired:
                 raise WindowRetired(_retired(product, window))
+            return False
 
         try:
-            with contextlib.suppress(_Known):  # charged before: free, and returned below
-                self.ledger.append("look", body, guard=may_look)
+            append_once(self.ledger, "look", body, is_recorded=is_charged)
         except WindowRetired as error:
             refusal = {**stored(body), "stage": "evaluation", "partition": tested[-1], "reasons": [str(error)]}
             self.ledger.append("refusal", refusal)
@@ -143,15 +143,13 @@ class Budget:
         """Record the verdict of a look, once."""
         body = VerdictRecord(product=product.name, window=look.window, comparison=look.comparison, decision=decision)
 
-        def is_new(connection: Connection) -> None:
-            known = _charged(product, look.window, _entries(connection, product.name, look.window), [])
-            if any(earlier.comparison == look.comparison and earlier.decision == decision for earlier in known.looks):
-                raise _Known
+        def is_settled(connection: Connection) -> bool:
+            earlier = _charged(product, look.window, _entries(connection, product.name, look.window), []).looks
+            return any(one.comparison == look.comparison and one.decision == decision for one in earlier)
 
-        with contextlib.suppress(_Known):
-            self.ledger.append("verdict", body, guard=is_new)
+        append_once(self.ledger, "verdict", body, is_recorded=is_settled)
 
-    def window(self, product: Product, tested: Sequence[str]) -> Window:
+    def window(self, product: Product, tested: Sequence[str]) -> BudgetWindow:
         """The window of these partitions."""
         with self.ledger.engine.connect() as connection:
             return _charged(product, tuple(tested), _entries(connection, product.name, tested), _restored(connection))
@@ -164,16 +162,12 @@ class Budget:
         with self.ledger.engine.connect() as connection:
             return connection.scalar(query) is not None
 
-    def windows(self, product: Product) -> list[Window]:
+    def windows(self, product: Product) -> list[BudgetWindow]:
         """Every window with a look, in the order of the last partitions."""
         with self.ledger.engine.connect() as connection:
             restored, look_entries = _restored(connection), _LookEntries.of(connection, product.name)
             ordered = sorted(look_entries.seqs, key=lambda window: window[-1])
             return [_charged(product, window, look_entries.entries(connection, window), restored) for window in ordered]
-
-
-class _Known(Exception):
-    """The same entry was recorded before."""
 
 
 @dataclass(frozen=True)
@@ -221,7 +215,7 @@ def _charged(
     restored: Sequence[Record[RestorationRecord]],
     *,
     paid_by: Sequence[str] = (),
-) -> Window:
+) -> BudgetWindow:
     """The state of a window; `entries` are those that may be charged to its partitions, `paid_by` are those that pay for a look
     at pooled windows."""
     own = schema.window_of(schema.window_key(tested))
@@ -233,16 +227,16 @@ def _charged(
     is_pooled = bool(paid_by) or any(look.charged for look in looks) or product.gates.pooled is not None
     shared = [
         look
-        for window, asked in others.items()
-        for look in _looks(window, asked)
+        for window, records in others.items()
+        for look in _looks(window, records)
         # nothing is pooled: windows of one length overlap, and keep budgets of their own
         if is_pooled or look.charged or len(window) != len(own)
     ]
     budget = product.gates.budget
     counted = [look for look in shared if payers & set(look.paid)]
     limits = [(look.most_looks or budget.looks, look.most_ships or budget.ships) for look in (*looks, *counted)]
-    lost = next((each for each in restored if max(tested) <= each.body.closed.get(product.name, "")), None)
-    return Window(
+    lost = next((record for record in restored if max(tested) <= record.body.closed.get(product.name, "")), None)
+    return BudgetWindow(
         tested,
         looks,
         min([budget.looks, *(most for most, _ in limits)]),
@@ -279,7 +273,7 @@ def _looks(tested: tuple[str, ...], entries: Iterable[_Record]) -> tuple[Look, .
     return tuple(looks.values())
 
 
-def _retired(product: Product, window: Window) -> str:
+def _retired(product: Product, window: BudgetWindow) -> str:
     return (
         f"{product.name}: the test window {' to '.join(dict.fromkeys((window.partitions[0], window.partitions[-1])))} is "
         f"retired: {window.why_retired}. A new partition opens a new one; `ml-assets gates budget {product.name}`"

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, func, select, update
 from sqlalchemy.exc import ProgrammingError
 
 from ml_assets.core.digests import canonical_json, digest_json
@@ -64,7 +64,9 @@ def erase(ledger: Ledger, seq: int, *, by: By, reason: str) -> Erased:
     who, why = signed(by, reason, what="erasure")
     entry = next(iter(ledger.entries(schema.entries.c.seq == seq)), None)
     if entry is None:
-        raise ErasureRefused(f"the ledger has no entry {seq}")
+        with ledger.engine.connect() as connection:
+            newest = connection.scalar(select(func.max(schema.entries.c.seq))) or 0
+        raise ErasureRefused(f"the ledger has no entry {seq}; its entries are 1 to {newest}")
     if message := why_kept(entry):
         raise ErasureRefused(f"entry {seq} ({entry.kind}, {entry.at}) cannot be erased: {message}")
     digest = digest_json(entry.body)

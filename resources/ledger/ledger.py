@@ -111,9 +111,9 @@ class Ledger:
             lock(connection)
             self._refuse_outdated(connection)
             if connection.scalar(select(schema.manifests.c.seq).where(schema.manifests.c.id == manifest.id)) is None:
-                made: dict[str, Any] = {"run": run, "source": source} | (recorded(self.asker) if self.asker else {})
-                made |= {"id": manifest.id, "manifest": manifest.to_dict()} | ({"seconds": seconds} if seconds else {})
-                entry = _append(connection, "manifest", made)
+                body: dict[str, Any] = {"run": run, "source": source} | (recorded(self.asker) if self.asker else {})
+                body |= {"id": manifest.id, "manifest": manifest.to_dict()} | ({"seconds": seconds} if seconds else {})
+                entry = _append(connection, "manifest", body)
             current = connection.scalar(_current(manifest.recipe.product, manifest.recipe.stage, manifest.partition))
             current_ones = [manifest.id] if is_current or current is None else [manifest.id, current]
             for id in current_ones if current != manifest.id else ():

@@ -4,6 +4,7 @@ from sqlalchemy import Connection
 
 from ml_assets.core.outcomes.records import ProbationRecord
 from resources.ledger import tables as schema
+from resources.ledger.append_once import append_once
 from resources.ledger.ledger import Ledger, entries_where
 from resources.ledger.records import Record
 
@@ -17,16 +18,8 @@ def endings(ledger: Ledger, product: str) -> list[Record[ProbationRecord]]:
 def end(ledger: Ledger, body: ProbationRecord) -> None:
     """Record how a probation ended, unless another process did."""
 
-    def is_first(connection: Connection) -> None:
-        known = entries_where(connection, schema.entries.c.kind == "probation")
-        if any(entry.body.get("promotion") == body.promotion for entry in known):
-            raise _Known
+    def has_ended(connection: Connection) -> bool:
+        earlier = entries_where(connection, schema.entries.c.kind == "probation")
+        return any(entry.body.get("promotion") == body.promotion for entry in earlier)
 
-    try:
-        ledger.append("probation", body, guard=is_first)
-    except _Known:
-        return
-
-
-class _Known(Exception):
-    """The same ending was recorded before."""
+    append_once(ledger, "probation", body, is_recorded=has_ended)

@@ -25,7 +25,7 @@ from resources.settings import Settings
 
 
 @dataclass(frozen=True)
-class Attempt:
+class SendAttempt:
     """The delivery of one message. `error` is empty where it was sent."""
 
     channel: str
@@ -43,7 +43,7 @@ def channels(settings: Settings, environ: Mapping[str, str] | None = None) -> li
     return [_channel(section, settings.logs, secrets) for section in sections]
 
 
-def send_test(selected: Sequence[Channel], at: str) -> Iterator[Attempt]:
+def send_test(selected: Sequence[Channel], at: str) -> Iterator[SendAttempt]:
     """Send a test notice by each channel, whatever it takes; `at` is the time, UTC, ISO 8601."""
     for channel in selected:
         why = "Somebody asked for it with `ml-assets notify --test`: notices reach you by this channel."
@@ -63,9 +63,9 @@ def send_test(selected: Sequence[Channel], at: str) -> Iterator[Attempt]:
         try:
             channel.send([notice])
         except NotSent as error:
-            yield Attempt(channel.name, channel.kind, str(error))
+            yield SendAttempt(channel.name, channel.kind, str(error))
         else:
-            yield Attempt(channel.name, channel.kind)
+            yield SendAttempt(channel.name, channel.kind)
 
 
 def _configuration(settings: Settings, environ: Mapping[str, str]) -> Configuration:

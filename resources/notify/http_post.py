@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from resources.no_redirects import open_without_redirects
 from resources.notify.channel import SECONDS, Undelivered
 
 SHOWN_BYTES = 200
@@ -19,19 +20,12 @@ def post(url: str, payload: Mapping[str, Any], *, headers: Mapping[str, str]) ->
     host, body = urlsplit(url).hostname, json.dumps(payload).encode()
     request = urllib.request.Request(url, data=body, headers={"content-type": "application/json", **headers}, method="POST")
     try:
-        with urllib.request.build_opener(_NoRedirect).open(request, timeout=SECONDS):
+        with open_without_redirects(request, seconds=SECONDS):
             return
     except urllib.error.HTTPError as error:
         raise Undelivered(f"{host} answered {error.code}{_detail(error)}; {_advice(error.code)}") from None
     except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: its text may be that of a header
         raise Undelivered(f"{host}: {_cause(error)}; see whether it is up, then `ml-assets notify --test`") from None
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A redirect would hand the message and its secrets to another host."""
-
-    def redirect_request(self, *args: Any) -> None:
-        return None
 
 
 def _detail(error: urllib.error.HTTPError) -> str:

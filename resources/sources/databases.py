@@ -133,18 +133,18 @@ class Database:
             raise self._failure(error) from None
 
     def _failure(self, error: Exception) -> MlAssetsError:
-        said = self._hidden(getattr(error, "orig", None) or error)
+        message = self._hidden(getattr(error, "orig", None) or error)
         if passing_fault(error):
-            return DatabaseAway(f"{self.name}: the database cannot be reached: {said}; check that it runs, and its URL")
-        return QueryRefused(f"{self.name}: the query fails: {said}")
+            return DatabaseAway(f"{self.name}: the database cannot be reached: {message}; check that it runs, and its URL")
+        return QueryRefused(f"{self.name}: the query fails: {message}")
 
     def _hidden(self, error: object) -> str:
         """What a driver says, in one line, without the URL and the password in it."""
-        parts, said = urlsplit(self.url), " ".join(str(error).split())
+        parts, message = urlsplit(self.url), " ".join(str(error).split())
         secrets = {self.url, parts.query, parts.password or "", unquote(parts.password or "")}
         for secret in sorted(filter(None, secrets), key=len, reverse=True):
-            said = said.replace(secret, "***")
-        return said
+            message = message.replace(secret, "***")
+        return message
 
 
 def database_of(reference: str, environ: Mapping[str, str] | None = None, *, folder: Path = Path()) -> Database:

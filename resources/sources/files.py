@@ -11,7 +11,7 @@ from ml_assets.spec.sources import PARTITION
 from resources.delivered_objects import mark
 from resources.landing import UNFINISHED
 from resources.store.remote_blobs import open_filesystem
-from resources.store.remote_faults import Place, place_of
+from resources.store.remote_faults import RemotePlace, place_of
 
 _TIMES = ("LastModified", "last_modified", "updated", "mtime", "created")
 """What drivers call the time of an object's last change."""
@@ -40,7 +40,7 @@ class SourceFiles:
         return filesystem, folder
 
     @property
-    def _place(self) -> Place:
+    def _place(self) -> RemotePlace:
         return place_of(*self._driver, setting=self.setting)
 
     @property
@@ -52,8 +52,7 @@ class SourceFiles:
         """The files that are there now, by what stands for the partition in their names ("" where nothing does), in the order of
         their names. Raises StoreAway and StoreRefused."""
         filesystem, folder = self._driver
-        filesystem.invalidate_cache()
-        entries: Mapping[str, Any] = self._place.ask("listed", folder, lambda: self._found(folder))
+        entries = self._place.find(filesystem, folder)
         below, files = folder.strip("/"), dict[str, list[SourceFile]]()
         for name, entry in sorted(entries.items()):
             is_whole = not name.rpartition("/")[2].startswith(".") and not name.endswith(UNFINISHED)
@@ -66,14 +65,6 @@ class SourceFiles:
         """The bytes of a file. Raises FileNotFoundError where it is gone, StoreAway and StoreRefused."""
         content: bytes = self._place.ask("read", file.name, lambda: self._driver[0].cat_file(file.name))
         return content
-
-    def _found(self, folder: str) -> Mapping[str, Any]:
-        try:
-            return dict(self._driver[0].find(folder, detail=True))
-        except FileNotFoundError as error:
-            if "bucket does not exist" in str(error):
-                raise
-            return {}
 
     @property
     def _pattern(self) -> re.Pattern[str]:

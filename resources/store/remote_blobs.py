@@ -12,7 +12,7 @@ from typing import Any
 from ml_assets.core.digests import sha256
 from resources.settings import local_folder
 from resources.store.blobs import BlobDamaged, BlobMissing, Blobs, LocalBlobs, is_readable, write_atomically
-from resources.store.remote_faults import Place, StoreRefused, place_of
+from resources.store.remote_faults import RemotePlace, StoreRefused, place_of
 
 TRUSTED_SECONDS = 3600.0
 """So long after this machine saw an object in the store, it is not asked for again when its recipe is reused."""
@@ -47,7 +47,7 @@ class RemoteBlobs:
     setting: str = "ML_ASSETS_STORE"
 
     @cached_property
-    def place(self) -> Place:
+    def place(self) -> RemotePlace:
         """The store as errors call it."""
         return place_of(self.filesystem, self.root, setting=self.setting)
 

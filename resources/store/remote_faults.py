@@ -5,7 +5,7 @@ Every driver of fsspec raises errors of its own library; they are told apart by 
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -42,7 +42,7 @@ class StoreAway(PassingFault):
 
 
 @dataclass(frozen=True)
-class Place:
+class RemotePlace:
     """An object store as errors call it: `setting` is the variable that names it, `root` its bucket with the folder inside."""
 
     setting: str
@@ -86,6 +86,21 @@ class Place:
                 time.sleep(wait)
         raise AssertionError
 
+    def find(self, filesystem: Any, folder: str) -> Mapping[str, Mapping[str, Any]]:
+        """What the driver says of every object below a folder, by name; nothing where there is no folder. Raises StoreAway and
+        StoreRefused."""
+
+        def listing() -> dict[str, Mapping[str, Any]]:
+            try:
+                return dict(filesystem.find(folder, detail=True))
+            except FileNotFoundError as error:
+                if _is_bucket_missing(error):
+                    raise
+                return {}
+
+        filesystem.invalidate_cache()
+        return self.ask("listed", folder, listing)
+
     def _refused(self, error: Exception, what: str, name: str) -> str:
         """Why asking again is of no use, with what a person does; empty where it is not known to be so."""
         if _is_bucket_missing(error) or (isinstance(error, FileNotFoundError) and what == STORED):
@@ -105,7 +120,7 @@ class Place:
         )
 
 
-def place_of(filesystem: Any, root: str, *, setting: str) -> Place:
+def place_of(filesystem: Any, root: str, *, setting: str) -> RemotePlace:
     """The place of a driver's file system, as errors call it."""
     protocols = [filesystem.protocol] if isinstance(filesystem.protocol, str) else [*filesystem.protocol]
     scheme = next((name for name in _KEYS if name in protocols), protocols[0])
@@ -114,7 +129,7 @@ def place_of(filesystem: Any, root: str, *, setting: str) -> Place:
         endpoint = os.environ.get("STORAGE_EMULATOR_HOST") or ""
     if scheme == "s3" and not endpoint:
         endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
-    return Place(setting, scheme, root, str(endpoint))
+    return RemotePlace(setting, scheme, root, str(endpoint))
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -16,7 +16,7 @@ import pytest
 from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.changes.head_against_base import NotComparable, SideRows, judged
 from ml_assets.core.changes.review import Review
-from ml_assets.core.changes.walk_protocol import Gates, Walked, Window
+from ml_assets.core.changes.walk_protocol import ReplacedGates, Walked, WalkWindow
 from ml_assets.core.release.records import MoveRecord
 from ml_assets.services.build_snapshots import make_raw
 from ml_assets.services.review.protocol_files import read_walk, write_walk
@@ -229,7 +229,7 @@ def side(shop: Team, *, scores: list[float], keys: list[str] | None = None, labe
             "came_back": [*labels] or [number % 2 for number in range(count)],
         }
     )
-    window = Window(partition=DAYS[-1], tested=(DAYS[-1],), trained=DAYS[:-1], model="m")
+    window = WalkWindow(partition=DAYS[-1], tested=(DAYS[-1],), trained=DAYS[:-1], model="m")
     walked = Walked(product="shop", windows=(window,))
     return SideRows(walked, rows, pl.Series([DAYS[-1]] * count), pl.Series(scores, dtype=pl.Float64))
 
@@ -239,7 +239,7 @@ def test_rows_are_joined_by_key_and_what_only_one_side_has_is_counted(shop: Team
     product = load(shop.product)
     base = side(shop, scores=[0.2, 0.8] * 60, labels=[*[n % 2 for n in range(118)], None, None])
     head = side(shop, scores=[0.8, 0.2] * 60, keys=[str(n) for n in range(10, 130)], labels=[1, *[n % 2 for n in range(1, 120)]])
-    comparison_result = judged(base, head, product, Gates())
+    comparison_result = judged(base, head, product, ReplacedGates())
     assert msgspec.structs.asdict(comparison_result.counts) == {
         "both": 108,
         "base_only": 10,
@@ -281,16 +281,16 @@ def test_scores_that_are_none_and_keys_of_another_type_are_refused(shop: Team) -
     base = side(shop, scores=[0.2, 0.8] * 60)
     for bad in (float("nan"), float("inf"), -0.1):
         with pytest.raises(Exception, match="candidate"):
-            judged(base, side(shop, scores=[bad, 0.8] * 60), product, Gates())
+            judged(base, side(shop, scores=[bad, 0.8] * 60), product, ReplacedGates())
     numbers = side(shop, scores=[0.2, 0.8] * 60)
     numbers = SideRows(numbers.walked, numbers.rows.with_columns(pl.col("id").cast(pl.Int64)), numbers.windows, numbers.scores)
     with pytest.raises(NotComparable, match=r"the key is of another type: id \(String in base, Int64 in head\)"):
-        judged(base, numbers, product, Gates())
+        judged(base, numbers, product, ReplacedGates())
     twice = side(shop, scores=[0.2, 0.8] * 60, keys=["1"] * 120)
     with pytest.raises(NotComparable, match="a window of head repeats the key id"):
-        judged(base, twice, product, Gates())
+        judged(base, twice, product, ReplacedGates())
     with pytest.raises(NotComparable, match="these gates cannot be read"):
-        judged(base, base, product, Gates(claims=({"name": "x", "prove": "nonsense"},)))
+        judged(base, base, product, ReplacedGates(claims=({"name": "x", "prove": "nonsense"},)))
 
 
 @pytest.mark.long

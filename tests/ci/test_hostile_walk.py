@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ml_assets.core.changes.comparison import Comparison
+from ml_assets.core.changes.comparison import ProductComparison
 from ml_assets.first_party import TREE
 from ml_assets.services.review.model_comparison import Arena, Question
 from ml_assets.services.review.side_process import SideProcess
@@ -73,7 +73,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Team:
     return walked_shop(tmp_path_factory, tmp_path_factory.mktemp("hostile"))
 
 
-def compared(team: Team, folder: Path, *, hostile: str, after: str) -> Comparison:
+def compared(team: Team, folder: Path, *, hostile: str, after: str) -> ProductComparison:
     """Base's own walk against one that was tampered with as the pull request's code could."""
     wrapper = folder / "wrapper.py"
     wrapper.write_text(WRAPPER.format(python=sys.executable, hostile=hostile or "pass", after=after or "pass"))

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from ml_assets.core.changes.head_against_base import NotComparable, SideRows, judged
-from ml_assets.core.changes.walk_protocol import SCORES, Gates, Walked
+from ml_assets.core.changes.walk_protocol import SCORES, ReplacedGates, Walked
 from ml_assets.services.review.protocol_files import read_walk, write_walk
 from ml_assets.spec.gates import ClaimSpec
 from ml_assets.spec.product import Product
@@ -48,10 +48,10 @@ def test_head_is_judged_against_base_by_the_scores_of_every_class(tmp_path: Path
         write_walk(tmp_path / name, rows)
         read.append(read_walk(tmp_path / name))
         assert np.array_equal(read[-1].scores.to_numpy(), rows.scores.to_numpy())
-    outcome = judged(read[0], read[1], product, Gates())
+    outcome = judged(read[0], read[1], product, ReplacedGates())
     assert outcome.verdict.decision == "REJECT"
     assert outcome.counts.scores_changed == outcome.counts.both == 400
-    assert judged(read[0], read[0], product, Gates()).verdict.decision == "ACCEPT"
+    assert judged(read[0], read[0], product, ReplacedGates()).verdict.decision == "ACCEPT"
 
 
 def test_scores_with_a_gap_in_an_array_are_refused(tmp_path: Path) -> None:

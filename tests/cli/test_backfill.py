@@ -64,8 +64,8 @@ def test_the_warm_up_of_a_calendar_is_done_in_dagster_and_nothing_in_the_ledger(
     ran(home, "--partition", FIRST)
     with open_instance(home.space.settings) as instance:
         assert len(instance.fetch_materializations(dg.AssetKey(["shop", "model"]), limit=10).records) == len(records), "told once"
-    told = [event.metadata[WARM_UP].value for r in records if (event := r.asset_materialization) and event.partition == FIRST]
-    assert [str(why)[:33] for why in told] == ["0 of at least 1 training partition"[:33]]
+    warm_ups = [event.metadata[WARM_UP].value for r in records if (event := r.asset_materialization) and event.partition == FIRST]
+    assert [str(why)[:33] for why in warm_ups] == ["0 of at least 1 training partition"[:33]]
 
 
 @pytest.mark.long
@@ -89,8 +89,8 @@ def test_a_range_of_which_nothing_is_delivered_is_named(backfilled: tuple[Home, 
 @pytest.mark.long
 def test_pages_of_overtaken_partitions_are_made_on_request_then_or_later(tmp_path: Path) -> None:
     home, whole = shop(tmp_path / "lean"), shop(tmp_path / "whole")
-    for each in (home, whole):
-        deliver(each, FIRST, SECOND, THIRD, FOURTH)
+    for side in (home, whole):
+        deliver(side, FIRST, SECOND, THIRD, FOURTH)
     span = ("--from", FIRST, "--to", FOURTH)
     done, plain = ran(home, *span), ran(whole, *span, "--pages", "all")
     assert (done.exit_code, plain.exit_code) == (0, 0), done.output

@@ -192,11 +192,11 @@ def test_the_load_and_the_report_say_what_the_history_says_of_the_gates(tmp_path
         recipe = replace(one.recipe, partition=day)
         space.lineage.make(recipe, partial(Output, files, facts), run="r")
     space.ledger.close()
-    said = "BEYOND HISTORY: not_worse allows 0.95, and none of 3 recorded comparisons left a difference of more than 0.05"
-    assert f"flights: gates: {said}" in CliRunner().invoke(cli, ["plan", "flights"]).output
+    sentence = "BEYOND HISTORY: not_worse allows 0.95, and none of 3 recorded comparisons left a difference of more than 0.05"
+    assert f"flights: gates: {sentence}" in CliRunner().invoke(cli, ["plan", "flights"]).output
     assert CliRunner().invoke(cli, ["report", "flights", "--output", str(tmp_path / "out")]).exit_code == 0
     page = (tmp_path / "out" / "report.md").read_text().replace("\\", "")
-    assert f"### What the history says of these gates\n\n- {said}" in page
+    assert f"### What the history says of these gates\n\n- {sentence}" in page
 
 
 def test_without_an_evaluation_the_command_says_what_makes_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,8 +55,8 @@ def test_a_difference_keeps_its_level_where_neither_model_is_better(shift: float
     for seed in range(trials):
         y, odds, codes = drawn(seed, day=0.3)
         one, other = (expit(shift + odds + random.normal(0, 0.3, odds.size)) for _ in range(2))
-        found = difference(LOSS, y, one, other, codes, level=1 - 2 * level)
-        passed += found.high < 0
+        estimated = difference(LOSS, y, one, other, codes, level=1 - 2 * level)
+        passed += estimated.high < 0
     assert passed / trials <= level + 3.5 * np.sqrt(level * (1 - level) / trials)
 
 
@@ -64,9 +64,9 @@ def test_the_slope_is_that_of_a_logistic_regression() -> None:
     y, odds, codes = drawn(3)
     s = expit(1.5 * odds)
     oracle = LogisticRegression(C=np.inf, tol=1e-10).fit((1.5 * odds)[:, None], y).coef_[0, 0]
-    found = estimate(SLOPE, y, s, codes)
-    assert found.value == pytest.approx(oracle, abs=1e-5)
-    assert found.low < 1 / 1.5 < found.high
+    estimated = estimate(SLOPE, y, s, codes)
+    assert estimated.value == pytest.approx(oracle, abs=1e-5)
+    assert estimated.low < 1 / 1.5 < estimated.high
 
 
 @pytest.mark.parametrize("s", [[0.5] * 40, [0.1] * 20 + [0.9] * 20], ids=["all alike", "separates the classes"])

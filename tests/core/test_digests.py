@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml_assets.core.digests import CHUNK_BYTES, canonical_json, digest_file, digest_json, digest_members, sha256
+from ml_assets.core.digests import CHUNK_BYTES, canonical_json, digest_file, digest_json, sha256
 from ml_assets.core.frames import parquet_bytes
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
@@ -60,11 +60,6 @@ def test_a_file_is_named_by_all_of_its_bytes(tmp_path: Path, size: int) -> None:
     content = random.Random(size).randbytes(size)
     (tmp_path / "file").write_bytes(content)
     assert digest_file(tmp_path / "file") == sha256(content) == hashlib.sha256(content).hexdigest()
-
-
-def test_members_have_one_digest_in_any_order_and_another_under_other_names() -> None:
-    assert digest_members({"a": "1", "b": "2"}) == digest_members({"b": "2", "a": "1"})
-    assert len({digest_members(m) for m in ({"a": "1", "b": "2"}, {"a": "2", "b": "1"}, {"a": "1"}, {})}) == 4
 
 
 FRAMES = st.lists(

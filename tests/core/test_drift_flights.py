@@ -4,10 +4,10 @@ import polars as pl
 import pytest
 
 from benchmarks.alarms import PLANTS, SEEDS, by_week, planted, weeks_observed
-from ml_assets.core.drift.verdict import Rule, follow
+from ml_assets.core.drift.verdict import DriftReference, follow
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(3600)]
-RULE = Rule(ignored=frozenset({"day_of_year"}))
+RULE = DriftReference(ignored=frozenset({"day_of_year"}))
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from selenium.webdriver.common.by import By
 
-from ml_assets.core.evaluation.evidently_report import Moved, drift_report
+from ml_assets.core.evaluation.evidently_report import ColumnShift, drift_report
 from tests.support.browser import browser, eventually, texts
 
 pytestmark = pytest.mark.long
@@ -21,9 +21,9 @@ def side(seed: int, shift: float) -> pl.DataFrame:
 
 
 def test_evidently_shows_the_verdict_and_can_be_scrolled_where_its_tables_are_wider_than_the_frame(tmp_path: Path) -> None:
-    said = {"amount": Moved(0.81, 0.02, exceeds=True), "hour": Moved(0.6, 0.7, exceeds=False)}
+    shifts = {"amount": ColumnShift(0.81, 0.02, exceeds=True), "hour": ColumnShift(0.6, 0.7, exceeds=False)}
     numeric, verdict = ["amount", "hour"], "alarm: amount"
-    page = drift_report(side(0, 3), side(1, 5), numeric=numeric, categorical=[], title="Drift", verdict=verdict, moved=said)
+    page = drift_report(side(0, 3), side(1, 5), numeric=numeric, categorical=[], title="Drift", verdict=verdict, moved=shifts)
     file = tmp_path / "evidently.html"
     file.write_bytes(page)
     with browser(tmp_path / "profile") as driver:

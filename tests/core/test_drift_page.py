@@ -2,7 +2,7 @@
 
 from html.parser import HTMLParser
 
-from ml_assets.core.html.drift_page import SHOWN, Line, Point, page
+from ml_assets.core.html.drift_page import SHOWN, PartitionRow, Point, page
 
 EVIL = '<script>alert("x")</script>'
 
@@ -20,8 +20,8 @@ class Elements(HTMLParser):
         self.text += data
 
 
-def line(partition: str, words: str = "calm") -> Line:
-    return Line(partition, "6,500", "alarm", words, "stable", words, "roc_auc 0.700")
+def line(partition: str, words: str = "calm") -> PartitionRow:
+    return PartitionRow(partition, "6,500", "alarm", words, "stable", words, "roc_auc 0.700")
 
 
 def points(*moved: float) -> list[Point]:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from benchmarks.rates import JUDGED, rate
-from ml_assets.core.drift.simulated_worlds import History
-from ml_assets.core.drift.simulation import Rates, false_alarms, false_skew
+from benchmarks.simulations.drift_rates import Rates, false_alarms, false_skew
+from benchmarks.simulations.drift_worlds import History
 
 MOST = 0.013
 """The upper 99 % confidence limit of the rate of alarms."""

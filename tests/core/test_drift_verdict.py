@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from ml_assets.core.drift.bin_layout import binned
 from ml_assets.core.drift.distance import freeman_tukey, natural_variation
 from ml_assets.core.drift.histogram_json import from_json, to_json
-from ml_assets.core.drift.histograms import Numbers, count
-from ml_assets.core.drift.verdict import Observed, Rule, Verdict, follow
+from ml_assets.core.drift.histograms import NumberBins, count
+from ml_assets.core.drift.verdict import DriftReference, DriftVerdict, Observed, follow
 
 ROWS = 3000
 Change = Callable[[pl.DataFrame], pl.DataFrame]
@@ -35,11 +35,11 @@ def observed(frames: Sequence[pl.DataFrame]) -> list[Observed]:
     return [Observed(f"p{place:02}", place, frame.height, count(frame), f"digest-{place}") for place, frame in enumerate(frames)]
 
 
-def verdicts(changed: Sequence[Change], *, before: int = 10, **rule: Any) -> list[Verdict]:
+def verdicts(changed: Sequence[Change], *, before: int = 10, **rule: Any) -> list[DriftVerdict]:
     """The verdicts on partitions after so many usual ones."""
     frames = [frame(seed) for seed in range(before)]
     frames += [change(frame(100 + number)) for number, change in enumerate(changed)]
-    return follow(observed(frames), Rule(**rule))[before:]
+    return follow(observed(frames), DriftReference(**rule))[before:]
 
 
 def same(rows: pl.DataFrame) -> pl.DataFrame:
@@ -97,44 +97,44 @@ def test_two_odd_partitions_in_three_are_an_alarm_only_where_the_same_column_mov
 def test_alarmed_partitions_stay_out_of_the_reference_until_they_are_accepted() -> None:
     frames = [frame(seed) for seed in range(10)] + [in_km(frame(100 + n)) for n in range(12)]
     partitions = observed(frames)
-    assert {verdict.state for verdict in follow(partitions, Rule())[11:]} == {"alarm"}
-    accepted = follow(partitions, Rule(), {p.key for p in partitions[10:18]})
+    assert {verdict.state for verdict in follow(partitions, DriftReference())[11:]} == {"alarm"}
+    accepted = follow(partitions, DriftReference(), {p.key for p in partitions[10:18]})
     assert accepted[-1].state == "stable"
     assert "p17" in accepted[-1].references
-    assert set(follow(partitions, Rule())[-1].references) == {f"p0{n}" for n in range(5, 10)}
+    assert set(follow(partitions, DriftReference())[-1].references) == {f"p0{n}" for n in range(5, 10)}
 
 
 def test_with_too_few_partitions_or_one_much_larger_there_is_no_verdict() -> None:
     few = verdicts([in_km, in_km], before=4)
     assert {verdict.state for verdict in few} == {"uncalibrated"}
     assert "5 past partitions to learn from, 6 are needed" in few[1].why
-    large = follow(observed([*(frame(seed) for seed in range(8)), frame(50, rows=5 * ROWS, shift=900)]), Rule())[-1]
+    large = follow(observed([*(frame(seed) for seed in range(8)), frame(50, rows=5 * ROWS, shift=900)]), DriftReference())[-1]
     assert large.state == "uncalibrated"
     assert "more than 4 times as many" in large.sentence
-    empty = follow(observed([*(frame(seed) for seed in range(8)), frame(1).clear()]), Rule())[-1]
+    empty = follow(observed([*(frame(seed) for seed in range(8)), frame(1).clear()]), DriftReference())[-1]
     assert (empty.state, empty.why) == ("uncalibrated", "it has no rows")
 
 
 def test_what_moves_by_nature_is_no_alarm_and_what_is_ignored_is_not_looked_at() -> None:
     random = np.random.default_rng(5)
     shifts = random.normal(0, 150, 30)
-    wandering = follow(observed([frame(seed, shift=shift) for seed, shift in enumerate(shifts)]), Rule())
+    wandering = follow(observed([frame(seed, shift=shift) for seed, shift in enumerate(shifts)]), DriftReference())
     assert "alarm" not in {verdict.state for verdict in wandering}
     assert verdicts([in_km, in_km], ignored=frozenset({"distance"}))[-1].state == "stable"
 
 
 def test_seasons_are_compared_with_their_own_and_references_are_earlier_partitions_by_digest() -> None:
     frames = [frame(seed, shift=800.0 * (seed % 2)) for seed in range(20)]
-    alike = follow(observed(frames), Rule("same_season", period=2))
+    alike = follow(observed(frames), DriftReference("same_season", period=2))
     assert {verdict.state for verdict in alike[12:]} == {"stable"}
     assert set(alike[-1].references) == {"p17", "p15", "p13", "p11"}
     assert alike[-1].references["p17"] == "digest-17"
     wrong_season = [*frames, frame(50), frame(51, shift=800.0), frame(52), frame(53)]
-    assert follow(observed(wrong_season), Rule("same_season", period=2))[-1].state != "stable"
+    assert follow(observed(wrong_season), DriftReference("same_season", period=2))[-1].state != "stable"
 
 
 def test_a_training_reference_compares_with_what_the_release_was_trained_on() -> None:
-    rule = Rule("training", training=frozenset({"p00", "p01", "p02"}))
+    rule = DriftReference("training", training=frozenset({"p00", "p01", "p02"}))
     partitions = observed([frame(seed) for seed in range(10)])
     assert set(follow(partitions, rule)[-1].references) == {"p00", "p01", "p02"}
     moved = observed([*(frame(seed) for seed in range(10)), in_km(frame(11)), in_km(frame(12))])
@@ -144,7 +144,7 @@ def test_a_training_reference_compares_with_what_the_release_was_trained_on() ->
 def test_a_column_that_becomes_text_or_is_gone_is_seen() -> None:
     for change in (lambda f: f.with_columns(pl.col("hour").cast(pl.String)), lambda f: f.drop("hour")):
         frames = [frame(seed) for seed in range(10)] + [change(frame(20)), change(frame(21))]
-        assert "hour" in follow(observed(frames), Rule())[-1].exceeds
+        assert "hour" in follow(observed(frames), DriftReference())[-1].exceeds
 
 
 def test_histograms_come_back_from_their_bytes_and_do_not_depend_on_the_order_of_rows() -> None:
@@ -159,7 +159,7 @@ def test_histograms_come_back_from_their_bytes_and_do_not_depend_on_the_order_of
 @given(st.lists(st.floats(allow_nan=True, allow_infinity=True, width=64), min_size=1, max_size=60))
 def test_every_number_is_counted_once_whatever_it_is(values: list[float]) -> None:
     histogram = count(pl.DataFrame({"x": values}))["x"]
-    assert isinstance(histogram, Numbers)
+    assert isinstance(histogram, NumberBins)
     assert histogram.rows == len(values)
     assert histogram.missing == sum(value != value for value in values)
 

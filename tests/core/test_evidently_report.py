@@ -8,17 +8,17 @@ import numpy as np
 import polars as pl
 import pytest
 
-from ml_assets.core.evaluation.evidently_report import Moved, ReportError, drift_report, quality_report
+from ml_assets.core.evaluation.evidently_report import ColumnShift, ReportError, drift_report, quality_report
 from ml_assets.core.evaluation.packed_page import packed, unpacked
 from ml_assets.core.metrics.arrays import Task
 
 pytestmark = pytest.mark.long
 MOVED = {
-    "distance": Moved(0.31, 0.40, exceeds=False),
-    "wind": Moved(0.2718, 0.11, exceeds=True),
-    "carrier": Moved(0.01, 0.02, exceeds=False),
-    "never": Moved(0.0, 0.0, exceeds=False),
-    "wind beside distance": Moved(0.5, 0.1, exceeds=True),
+    "distance": ColumnShift(0.31, 0.40, exceeds=False),
+    "wind": ColumnShift(0.2718, 0.11, exceeds=True),
+    "carrier": ColumnShift(0.01, 0.02, exceeds=False),
+    "never": ColumnShift(0.0, 0.0, exceeds=False),
+    "wind beside distance": ColumnShift(0.5, 0.1, exceeds=True),
 }
 NUMERIC, CATEGORICAL = ["distance", "wind", "never"], ["carrier", "is_weekend"]
 
@@ -47,8 +47,8 @@ def quality(task: Task, *, rows: int = 300, max_rows: int = 200) -> str:
 def drift(*, rows: int = 300, max_rows: int = 200) -> str:
     columns = {"numeric": NUMERIC, "categorical": CATEGORICAL}
     sides = frame(rows), frame(150, seed=1)
-    said = {"title": "flights <2013-12>", "verdict": "watch: wind", "moved": MOVED}
-    return unpacked(drift_report(*sides, max_rows=max_rows, **said, **columns))
+    options = {"title": "flights <2013-12>", "verdict": "watch: wind", "moved": MOVED}
+    return unpacked(drift_report(*sides, max_rows=max_rows, **options, **columns))
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ml_assets.services.automation.outcomes import decided
+from ml_assets.services.automation.run_outcomes import decided
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,7 @@ def test_nothing_is_estimated_by_few_rows_or_of_a_regression() -> None:
 
 
 def test_predictions_are_about_questions_by_their_whole_key() -> None:
-    asked = pl.DataFrame({"id": [1, 2], "at": pl.Series(["2024-03-02T01:00:00", "2024-03-02T02:00:00"]).str.to_datetime()})
+    questions = pl.DataFrame({"id": [1, 2], "at": pl.Series(["2024-03-02T01:00:00", "2024-03-02T02:00:00"]).str.to_datetime()})
     requests = [
         {"id": 2, "at": "2024-03-02T02:00:00"},
         {"id": 2.0, "at": "2024-03-02T02:00:00"},
@@ -118,7 +118,7 @@ def test_predictions_are_about_questions_by_their_whole_key() -> None:
             "score": [0.1, 0.2, 0.3],
         }
     )
-    placed = about(records, asked, key=["id", "at"])
+    placed = about(records, questions, key=["id", "at"])
     assert placed.select("id", "row").rows() == [("a", 1), ("b", 1)]
     assert digest(placed) != digest(placed.with_columns(score=pl.col("score") + 1e-9))
     assert digest(placed) == digest(placed.reverse())

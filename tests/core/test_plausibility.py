@@ -15,9 +15,9 @@ from sklearn.metrics import roc_auc_score
 
 from ml_assets.core.gate_lab.mutants import leaking
 from ml_assets.core.plausibility.claims import CLAIMS
-from ml_assets.core.plausibility.judging import Answer, Known, plausible
+from ml_assets.core.plausibility.judging import Known, PlausibilityResult, plausible
 from ml_assets.core.plausibility.leaks import leaks
-from ml_assets.core.plausibility.separation import Separation, separations
+from ml_assets.core.plausibility.separation import UnitSeparation, separations
 from ml_assets.core.plausibility.summary import Summary, ranks, summarise
 from ml_assets.services.demo_flights import Year
 from ml_assets.spec.monitoring import PlausibilitySpec
@@ -71,7 +71,7 @@ def known() -> tuple[Known, ...]:
     return tuple(Known(key, summary(rows)) for key, rows in sorted(months().items()))
 
 
-def refused(answers: list[Answer]) -> dict[str, str]:
+def refused(answers: list[PlausibilityResult]) -> dict[str, str]:
     return {answer.claim: answer.why for answer in answers if not answer.is_plausible}
 
 
@@ -184,7 +184,10 @@ def test_columns_that_know_nothing_are_held_in_one_partition_of_a_hundred() -> N
     for _ in range(300):
         means = random.normal(0, 0.05, 20)
         drawn = [
-            {f"{n}": Separation(random.normal(mean, 0.06), 0.05, random.normal(0, 0.06), 0.05) for n, mean in enumerate(means)}
+            {
+                f"{n}": UnitSeparation(random.normal(mean, 0.06), 0.05, random.normal(0, 0.06), 0.05)
+                for n, mean in enumerate(means)
+            }
             for _ in range(7)
         ]
         held += bool(leaks(drawn[:-1], drawn[-1], least=6))
@@ -228,5 +231,7 @@ def test_product_yaml_holds_back_by_the_claims_that_there_are() -> None:
 
 @pytest.mark.parametrize(("now", "is_leak"), [(0.13, False), (0.17, True), (-0.17, True)])
 def test_a_surely_better_separation_is_a_leak_only_where_it_is_clearly_beyond_all_before(now: float, is_leak: bool) -> None:
-    before = [{"gate": Separation(0.1 + 0.001 * (-1) ** n, 0.001, 0.0, 0.001)} for n in range(8)]
-    assert [look.column for look in leaks(before, {"gate": Separation(now, 0.001, 0.0, 0.001)}, least=6)] == ["gate"] * is_leak
+    before = [{"gate": UnitSeparation(0.1 + 0.001 * (-1) ** n, 0.001, 0.0, 0.001)} for n in range(8)]
+    assert [look.column for look in leaks(before, {"gate": UnitSeparation(now, 0.001, 0.0, 0.001)}, least=6)] == [
+        "gate"
+    ] * is_leak

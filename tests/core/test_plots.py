@@ -13,7 +13,7 @@ import pytest
 
 from ml_assets.core.evaluation.comparison import evaluate
 from ml_assets.core.metrics.drift import drift, profile
-from ml_assets.core.plots.figures import distribution_plot, drift_plot, feature_importance, learning_curve, plots
+from ml_assets.core.plots.figures import drift_plot, feature_importance, learning_curve, plots
 from ml_assets.core.plots.style import as_markdown
 from tests.support.scored import regression_rows, rows, without_champion
 
@@ -42,9 +42,6 @@ def other_plots() -> dict[str, bytes]:
     report = drift(reference, frame.with_columns(pl.col("distance") + 1), random.random(500))
     return {
         "drift": drift_plot(report, limit=0.25),
-        "distance": distribution_plot("distance", reference["columns"]["distance"], report.shares["distance"]),
-        "carrier": distribution_plot("carrier", reference["columns"]["carrier"], report.shares["carrier"]),
-        "score": distribution_plot("score", reference["score"], report.score_shares),
         "importance": feature_importance([(f"feature {i}", 40.0 / (i + 1)) for i in range(24)]),
         "learning": learning_curve(
             {name: [(i, 0.7**i) for i in range(1000)] for name in ("learn", "validation")}, metric="Logloss"

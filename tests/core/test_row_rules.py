@@ -82,12 +82,12 @@ def model(**expressions: Any) -> Any:
 
 @pytest.mark.parametrize("name", EXPRESSIONS)
 def test_a_request_keeps_a_rule_exactly_where_a_row_does(name: str) -> None:
-    asked = model(**{"rule": EXPRESSIONS[name]})
-    (rule,) = row_rules(asked)
+    instance = model(**{"rule": EXPRESSIONS[name]})
+    (rule,) = row_rules(instance)
     rules = RowRules(json.dumps([rule.entry]).encode(), {column: column for column in ROWS.columns})
     rows = [type("Row", (), row) for row in ROWS.iter_rows(named=True)]
     broken = {int(refusal.path[5:-1]) for refusal in rules.broken(rows)}
-    expected = set((~keeps(asked, ROWS)).arg_true().to_list())
+    expected = set((~keeps(instance, ROWS)).arg_true().to_list())
     assert broken == expected
     assert 0 < len(expected) < ROWS.height
 
@@ -194,7 +194,7 @@ def test_a_rule_about_the_partition_takes_no_more_rows_than_fit(tmp_path: Path, 
     assert "deliver smaller partitions" in breach.message
 
 
-def said(tmp_path: Path, old: str, new: str) -> list[str]:
+def refusals(tmp_path: Path, old: str, new: str) -> list[str]:
     product: Product = product_in(tmp_path, old=old, new=new)
     line = next(
         n for n, text in enumerate((product.folder / "contract.py").read_text().splitlines(), 1) if "def express_is_far" in text
@@ -212,5 +212,5 @@ def said(tmp_path: Path, old: str, new: str) -> list[str]:
     ],
 )
 def test_a_rule_that_cannot_judge_is_refused_by_file_and_line(tmp_path: Path, old: str, new: str, says: str) -> None:
-    problems = said(tmp_path, old, new)
+    problems = refusals(tmp_path, old, new)
     assert any(says in problem for problem in problems), problems

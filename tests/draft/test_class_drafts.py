@@ -44,6 +44,6 @@ def test_each_delivery_of_a_table_without_a_time_has_its_own_mean(tmp_path: Path
 
 
 def test_a_class_that_windows_lack_is_named_with_what_to_do(tmp_path: Path) -> None:
-    told = summary(written(tmp_path, rows(2000, rare=12)))
-    assert "label is white in 12 rows, and some windows have fewer than 5 of a class" in told
-    assert "ends without a release: the test window holds too little to decide: 0 of class white (at least 5)" in told
+    lines = summary(written(tmp_path, rows(2000, rare=12)))
+    assert "label is white in 12 rows, and some windows have fewer than 5 of a class" in lines
+    assert "ends without a release: the test window holds too little to decide: 0 of class white (at least 5)" in lines

@@ -46,10 +46,10 @@ def test_windows_are_longer_where_the_usual_ones_never_have_a_release(tmp_path: 
 
 def test_a_table_that_decides_nothing_is_told_so_with_the_reasons(tmp_path: Path) -> None:
     product = written(tmp_path, rows(900, days=700, strength=0.0))
-    told = summary(product)
+    lines = summary(product)
     assert not product.plan.decides
-    assert "release   none in this history" in told
-    assert "a replay of this history ends without a release: beats_simple: " in told
+    assert "release   none in this history" in lines
+    assert "a replay of this history ends without a release: beats_simple: " in lines
 
 
 @pytest.mark.parametrize("group", [None, "person"])

@@ -38,8 +38,8 @@ def draft_of(folder: Path, frame: pl.DataFrame, **options: object) -> Draft:
 
 @pytest.mark.parametrize("form", [*WRITTEN])
 def test_a_number_with_something_around_it_is_the_models_number_and_no_level_and_no_key(form: str, tmp_path: Path) -> None:
-    made = rows(600)
-    draft = draft_of(tmp_path, made.frame(amount=[WRITTEN[form](value) for value in made.x]))
+    shop = rows(600)
+    draft = draft_of(tmp_path, shop.frame(amount=[WRITTEN[form](value) for value in shop.x]))
     column = draft.columns["amount"]
     assert column.form
     assert "amount" not in draft.roles.unused
@@ -49,7 +49,7 @@ def test_a_number_with_something_around_it_is_the_models_number_and_no_level_and
     with connect() as connection:
         connection.register("texts", pl.DataFrame({"amount": column.values}).to_arrow())
         numbers = connection.sql(f"select {feature.sql} as number from texts").pl()["number"]
-    assert numbers.to_list() == pytest.approx([NUMBERS[form](value) for value in made.x], abs=1e-9)
+    assert numbers.to_list() == pytest.approx([NUMBERS[form](value) for value in shop.x], abs=1e-9)
     assert column.values.str.contains(column.form.pattern).all()
     for other in ("abc", "", "1 of 2", "12abc3"):
         with connect() as connection, pytest.raises(duckdb.ConversionException):
@@ -75,26 +75,26 @@ def test_a_decimal_comma_is_read_with_points_between_thousands() -> None:
 
 
 def test_a_label_of_such_numbers_is_refused_with_what_to_deliver(tmp_path: Path) -> None:
-    made = rows(200)
-    frame = made.frame(x=made.x).with_columns(label=pl.Series([WRITTEN["unit"](value) for value in made.x]))
+    shop = rows(200)
+    frame = shop.frame(x=shop.x).with_columns(label=pl.Series([WRITTEN["unit"](value) for value in shop.x]))
     with pytest.raises(DraftRefused, match=r"--label label: its values are numbers with something around them, such as '.* kg'"):
         draft_of(tmp_path, frame)
 
 
 @pytest.mark.parametrize(("unit", "form"), [(1, "epoch_s"), (1000, "epoch_ms")])
 def test_a_time_in_seconds_or_milliseconds_is_found_by_its_name_and_size(unit: int, form: str, tmp_path: Path) -> None:
-    made = rows(600)
-    epochs = [int((moment - datetime(1970, 1, 1)).total_seconds()) * unit for moment in made.at]
-    draft = draft_of(tmp_path, made.frame(x=made.x).with_columns(at=pl.Series(epochs)).rename({"at": "created_ts"}))
+    shop = rows(600)
+    epochs = [int((moment - datetime(1970, 1, 1)).total_seconds()) * unit for moment in shop.at]
+    draft = draft_of(tmp_path, shop.frame(x=shop.x).with_columns(at=pl.Series(epochs)).rename({"at": "created_ts"}))
     assert draft.roles.time
     assert (draft.roles.time.name, draft.spec.datetime_format) == ("created_ts", form)
-    assert draft.roles.time.values.to_list() == [moment.replace(microsecond=0) for moment in made.at]
+    assert draft.roles.time.values.to_list() == [moment.replace(microsecond=0) for moment in shop.at]
 
 
 def test_a_date_in_three_columns_is_noticed(tmp_path: Path) -> None:
-    made = rows(600)
-    parts = {part: [getattr(moment, part) for moment in made.at] for part in ("year", "month", "day")}
-    draft = draft_of(tmp_path, made.frame(x=made.x, **parts).drop("at"))
+    shop = rows(600)
+    parts = {part: [getattr(moment, part) for moment in shop.at] for part in ("year", "month", "day")}
+    draft = draft_of(tmp_path, shop.frame(x=shop.x, **parts).drop("at"))
     assert "year, month, day seem to be a date in parts: deliver one column made of them" in "; ".join(draft.notes)
 
 
@@ -116,58 +116,58 @@ def test_a_file_of_another_kind_is_named_as_what_it_is(content: bytes, message: 
 
 
 def test_a_line_of_totals_makes_no_outcome_of_the_columns_that_it_leaves_empty(tmp_path: Path) -> None:
-    made = rows(600)
-    totals = pl.DataFrame({"at": ["Total"], "x": [made.x.sum().round(3)], "kind": [None], "label": [None]})
-    frame = made.frame(x=made.x, kind=made.kind).with_columns(pl.col("at").dt.strftime("%Y-%m-%dT%H:%M:%S"))
+    shop = rows(600)
+    totals = pl.DataFrame({"at": ["Total"], "x": [shop.x.sum().round(3)], "kind": [None], "label": [None]})
+    frame = shop.frame(x=shop.x, kind=shop.kind).with_columns(pl.col("at").dt.strftime("%Y-%m-%dT%H:%M:%S"))
     draft = draft_of(tmp_path, pl.concat([frame, totals.cast(dict(frame.schema))]))  # type: ignore[arg-type]
     assert draft.roles.after == {}
     assert draft.roles.task == "binary"
 
 
 def test_times_of_several_zones_are_moments_in_utc(tmp_path: Path) -> None:
-    made = rows(600)
-    zoned = [with_zone(moment, number) for number, moment in enumerate(made.at)]
-    draft = draft_of(tmp_path, made.frame(x=made.x).with_columns(at=pl.Series(zoned)))
+    shop = rows(600)
+    zoned = [with_zone(moment, number) for number, moment in enumerate(shop.at)]
+    draft = draft_of(tmp_path, shop.frame(x=shop.x).with_columns(at=pl.Series(zoned)))
     assert draft.roles.time
-    assert draft.roles.time.values.to_list() == [*made.at]
+    assert draft.roles.time.values.to_list() == [*shop.at]
 
 
 @pytest.mark.parametrize("positive", [None, "Yes"])
 def test_spellings_of_one_outcome_are_refused_and_not_made_classes_of(positive: str | None, tmp_path: Path) -> None:
-    made = rows(600)
-    spelled = np.where(made.label, made.random.choice(["Yes", "yes", "YES "], made.count), "no")
-    frame = made.frame(x=made.x).with_columns(label=pl.Series(spelled))
+    shop = rows(600)
+    spelled = np.where(shop.label, shop.random.choice(["Yes", "yes", "YES "], shop.count), "no")
+    frame = shop.frame(x=shop.x).with_columns(label=pl.Series(spelled))
     with pytest.raises(DraftRefused, match="'YES ', 'Yes', 'yes' differ only in capital letters or spaces"):
         draft_of(tmp_path, frame, positive=positive)
     assert len(draft_of(tmp_path, frame, task="multiclass").roles.classes) == 4
 
 
 def test_a_group_of_one_value_is_refused(tmp_path: Path) -> None:
-    made = rows(600)
+    shop = rows(600)
     with pytest.raises(DraftRefused, match="--group site: it has 1 value, and a verdict, which counts values, needs 5 or more"):
-        draft_of(tmp_path, made.frame(x=made.x, site=["north"] * 600), group="site")
+        draft_of(tmp_path, shop.frame(x=shop.x, site=["north"] * 600), group="site")
 
 
 def test_fifty_rows_by_time_are_told_that_they_can_be_judged_without_it(tmp_path: Path) -> None:
-    made = rows(50, days=50)
-    product = written(tmp_path, made.frame(x=made.x))
-    told = summary(product)
-    assert "release   none in this history" in told
-    assert "drafted without the time it is judged on folds: --every delivery" in told
+    shop = rows(50, days=50)
+    product = written(tmp_path, shop.frame(x=shop.x))
+    output = summary(product)
+    assert "release   none in this history" in output
+    assert "drafted without the time it is judged on folds: --every delivery" in output
 
 
 def test_a_static_regression_with_texts_is_drafted_and_released_at_once(tmp_path: Path) -> None:
-    made = rows(59)
-    frame = made.frame(x=made.x, kind=made.kind).drop("at").with_columns(label=(pl.Series(made.x) * 3).round(2))
+    shop = rows(59)
+    frame = shop.frame(x=shop.x, kind=shop.kind).drop("at").with_columns(label=(pl.Series(shop.x) * 3).round(2))
     product = written(tmp_path, frame)
     assert product.plan.release
     assert product.plan.release.delivery == "delivery 1"
 
 
 def test_three_hundred_columns_are_drafted(tmp_path: Path) -> None:
-    made = rows(400)
-    wide = {f"c{number:03}": (made.x + made.random.normal(0, 3, 400)).round(3) for number in range(300)}
-    draft = draft_of(tmp_path, made.frame(**wide))
+    shop = rows(400)
+    wide = {f"c{number:03}": (shop.x + shop.random.normal(0, 3, 400)).round(3) for number in range(300)}
+    draft = draft_of(tmp_path, shop.frame(**wide))
     assert len([feature for feature in draft.features if feature.name.startswith("c")]) == 300
 
 
@@ -187,8 +187,8 @@ def test_a_table_of_all_these_columns_becomes_a_served_prediction(tmp_path: Path
         assert done.exit_code == 0, done.output
         return done.output
 
-    told = command("new", "all", str(file), "--label", "label")
-    assert "release   the first with 2024-01-22, delivery 4 of 17" in told
+    output = command("new", "all", str(file), "--label", "label")
+    assert "release   the first with 2024-01-22, delivery 4 of 17" in output
     shown = command("demo", "all", "--partitions", "4")
     assert "ACCEPT" in shown
     request = json.loads((tmp_path / "home" / "history" / "all" / "request.json").read_text(encoding="utf-8"))

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from ml_assets.core.contract.reading import DeliveryError
-from ml_assets.services.extraction.answers import ExtractionRefused
+from ml_assets.services.extraction.delivery_content import ExtractionRefused
 from ml_assets.services.extraction.table_source import TableSource
 from tests.support.homes.path_homes import Home
 from tests.support.homes.shop import DAYS, csv_bytes, rows, shop

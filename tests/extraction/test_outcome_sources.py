@@ -15,7 +15,7 @@ from ml_assets.core.lineage.partitions import utc_now
 from ml_assets.definitions import build_defs
 from ml_assets.services.automation.new_outcomes import due_outcomes
 from ml_assets.services.extraction import table_source
-from ml_assets.services.extraction.answers import ExtractionRefused
+from ml_assets.services.extraction.delivery_content import ExtractionRefused
 from ml_assets.services.extraction.table_source import TableSource, sources_of
 from ml_assets.spec.product import ProductError
 from resources.dagster_resources import resources_of

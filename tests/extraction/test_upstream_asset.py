@@ -52,10 +52,10 @@ class Team:
 
 @pytest.fixture
 def team(tmp_path: Path) -> Iterator[Team]:
-    yield from made(tmp_path, dg.DailyPartitionsDefinition("2024-02-20"))
+    yield from new_team(tmp_path, dg.DailyPartitionsDefinition("2024-02-20"))
 
 
-def made(folder: Path, partitions: dg.PartitionsDefinition[Any]) -> Iterator[Team]:
+def new_team(folder: Path, partitions: dg.PartitionsDefinition[Any]) -> Iterator[Team]:
     bucket = folder / "bucket"
     bucket.mkdir()
 
@@ -82,8 +82,8 @@ def made(folder: Path, partitions: dg.PartitionsDefinition[Any]) -> Iterator[Tea
 def test_a_materialization_upstream_launches_the_extraction_and_that_the_data_run(team: Team) -> None:
     assert team.tick("shop_sources") == []
     team.publish(FIRST)
-    (asked,) = team.tick("shop_sources")
-    done = team.run("shop_extract", asked)
+    (run_request,) = team.tick("shop_sources")
+    done = team.run("shop_extract", run_request)
     assert done.success
     assert team.tick("shop_sources") == [], "nothing new was materialized"
     (data,) = team.tick("shop_new_data")
@@ -108,17 +108,17 @@ def test_raw_comes_after_the_upstream_asset_in_the_graph(team: Team) -> None:
 
 def test_an_extraction_that_breaks_is_tried_again_after_a_wait_and_given_up(team: Team) -> None:
     team.publish(FIRST)
-    (asked,) = team.tick("shop_sources")
+    (run_request,) = team.tick("shop_sources")
     bucket = Path(team.home.product.sources["orders"].uri.removeprefix("file://")).parent
     content = (bucket / f"{FIRST}.csv").read_bytes()
     (bucket / f"{FIRST}.csv").unlink()
-    run = team.run("shop_extract", asked)
+    run = team.run("shop_extract", run_request)
     assert not run.success
     (failure,) = [event for event in run.all_events if event.is_step_failure]
     assert "there is no file at file://" in str(failure.step_failure_data.error)
     assert team.tick("shop_sources") == []
     (bucket / f"{FIRST}.csv").write_bytes(content)
-    assert team.run("shop_extract", asked).success
+    assert team.run("shop_extract", run_request).success
 
 
 def test_an_upstream_asset_by_month_has_keys_of_its_own(tmp_path: Path) -> None:

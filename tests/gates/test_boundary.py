@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from benchmarks.simulations.gate_policies import binary_days
 from ml_assets.cli import cli
 from ml_assets.cli.gates import COMMANDS
 from ml_assets.core.gate_lab.boundary import at_boundary, at_truth, design_effects, provable, resampled, wrong_units
 from ml_assets.core.gate_lab.resampling import clopper_pearson
-from ml_assets.core.gate_lab.simulation import binary_days
 from ml_assets.spec.gates import GateSpec
 from tests.support.gated import GATES, claim, window
 from tests.support.homes.flights_months import copy, months  # noqa: F401

@@ -92,14 +92,14 @@ def test_whether_a_look_was_charged_is_asked_by_window_and_comparison(budget: Bu
     budget.charge(product, tested=("2013-02", "2013-01"), comparison="a" * 64, gate="g" * 64, run="r")
     record = VerdictRecord(product=product.name, window=("2013-03",), comparison="a" * 64, decision="ACCEPT")
     budget.ledger.append("verdict", record)
-    asked = {
+    by_window = {
         (product.name, ("2013-01", "2013-02"), "a" * 64): True,
         (product.name, ("2013-01", "2013-02"), "b" * 64): False,
         (product.name, ("2013-01",), "a" * 64): False,
         (product.name, ("2013-03",), "a" * 64): False,  # a verdict alone
         ("another", ("2013-01", "2013-02"), "a" * 64): False,
     }
-    assert {about: budget.was_charged(*about) for about in asked} == asked
+    assert {about: budget.was_charged(*about) for about in by_window} == by_window
 
 
 def test_a_verdict_without_a_look_counts_for_nothing(budget: Budget, product: Product) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import t
 
-from ml_assets.core.gates.bounds import Shown
+from ml_assets.core.gates.bounds import ClaimEvidence
 from ml_assets.core.gates.claims import ClaimResult
 from ml_assets.core.gates.panel import Panel, panel
 from ml_assets.core.metrics.estimates import MetricError
@@ -82,7 +82,7 @@ def test_a_claim_passes_is_undecided_or_fails(constant: float, outcome: str, kin
 )
 @settings(max_examples=60)
 def test_p_and_bound_say_the_same(sign: int, value: float, error: float, units: int, skewness: float, level: float) -> None:
-    test = Shown(value, spread(error, units, skewness), 0.0, ">" if sign > 0 else "<")
+    test = ClaimEvidence(value, spread(error, units, skewness), 0.0, ">" if sign > 0 else "<")
     bound = value - test.below(level) if sign > 0 else -(value + test.above(level))
     if abs(bound) > 1e-6:
         assert (test.p_proof <= level) == (bound > 0)
@@ -95,21 +95,21 @@ def test_p_and_bound_say_the_same(sign: int, value: float, error: float, units: 
 
 @given(value=st.floats(-5, 5), error=st.floats(1e-3, 5), units=st.integers(2, 200), skewness=st.floats(-2, 2))
 def test_a_claim_turned_around_has_the_same_numbers(value: float, error: float, units: int, skewness: float) -> None:
-    one = Shown(value, spread(error, units, skewness), 0.3, ">")
-    other = Shown(-value, spread(error, units, -skewness), -0.3, "<")
+    one = ClaimEvidence(value, spread(error, units, skewness), 0.3, ">")
+    other = ClaimEvidence(-value, spread(error, units, -skewness), -0.3, "<")
     assert one.p_proof == pytest.approx(other.p_proof, abs=1e-12)
     assert one.below(0.01) == pytest.approx(other.above(0.01))
 
 
 def test_skewness_makes_a_proof_harder_where_it_hides_what_speaks_against_it_and_never_easier() -> None:
-    plain = Shown(1.0, spread(0.4, 20), 0.0, ">")
-    assert Shown(1.0, spread(0.4, 20, -0.3), 0.0, ">").p_proof > plain.p_proof
-    assert Shown(1.0, spread(0.4, 20, 0.3), 0.0, ">").p_proof == plain.p_proof
+    plain = ClaimEvidence(1.0, spread(0.4, 20), 0.0, ">")
+    assert ClaimEvidence(1.0, spread(0.4, 20, -0.3), 0.0, ">").p_proof > plain.p_proof
+    assert ClaimEvidence(1.0, spread(0.4, 20, 0.3), 0.0, ">").p_proof == plain.p_proof
 
 
 def test_a_proof_gets_harder_without_a_step_as_units_lean() -> None:
     leans = np.linspace(-0.6, 0.1, 71)
-    claim = [Shown(1.0, spread(0.3, 30, float(lean)), 0.0, ">").p_proof for lean in leans]
+    claim = [ClaimEvidence(1.0, spread(0.3, 30, float(lean)), 0.0, ">").p_proof for lean in leans]
     steps = np.diff(np.log(claim))
     assert (steps <= 1e-12).all()
     assert steps.min() > -0.2  # what a hundredth more of it costs, as a share of p
@@ -122,7 +122,7 @@ def test_the_units_that_are_asked_for_would_decide() -> None:
     enough = 20 + claim.further_units
     for units, decides in ((enough, True), (enough - 1, False)):
         share = np.sqrt(20 / units)
-        again = Shown(claim.estimate, spread(claim.standard_error * share, units, claim.skewness * share), 0.8, ">")
+        again = ClaimEvidence(claim.estimate, spread(claim.standard_error * share, units, claim.skewness * share), 0.8, ">")
         assert (again.p_proof <= LEVEL) is decides
 
 

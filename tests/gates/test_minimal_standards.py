@@ -91,23 +91,23 @@ def verdict_by_row(product: Product, *, days: int = 30) -> Any:
 
 
 def test_rows_that_are_alike_by_day_prove_nothing_as_units_and_the_unit_is_named(tmp_path: Path) -> None:
-    told = verdict_by_row(by_row(tmp_path / "plain", claims=[FLOOR], first_release=None))
-    assert told.decision == "INCONCLUSIVE"
-    assert "so with `unit: row` bounds are too narrow; declare `unit: day`" in told.reasons[0]
+    verdict = verdict_by_row(by_row(tmp_path / "plain", claims=[FLOOR], first_release=None))
+    assert verdict.decision == "INCONCLUSIVE"
+    assert "so with `unit: row` bounds are too narrow; declare `unit: day`" in verdict.reasons[0]
     excused = verdict_by_row(
         by_row(tmp_path / "excused", claims=[FLOOR], first_release=None, exceptions={"unit": "each row is a customer"})
     )
-    assert (excused.decision, excused.design) == ("ACCEPT", told.design)
+    assert (excused.decision, excused.design) == ("ACCEPT", verdict.design)
 
 
 def test_independent_rows_are_units(tmp_path: Path) -> None:
     given = arguments()
     random = np.random.default_rng(1)
     day = random.permutation(np.asarray(given["unit"]))
-    told = judge(by_row(tmp_path), panel(**given | {"unit": np.arange(day.size)}), coarser={"day": day})
-    assert told.design is not None
-    assert told.design.low < 1.5
-    assert not any("alike" in reason for reason in told.reasons)
+    verdict = judge(by_row(tmp_path), panel(**given | {"unit": np.arange(day.size)}), coarser={"day": day})
+    assert verdict.design is not None
+    assert verdict.design.low < 1.5
+    assert not any("alike" in reason for reason in verdict.reasons)
 
 
 def test_the_load_says_so_of_recorded_rows(tmp_path: Path) -> None:

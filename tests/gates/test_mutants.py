@@ -8,7 +8,7 @@ from scipy import stats
 from ml_assets.core.gate_lab import mutants as m
 from ml_assets.core.gate_lab.power import Power, design
 from ml_assets.core.gate_lab.resampling import clopper_pearson, redrawn
-from ml_assets.core.gates.bounds import Shown
+from ml_assets.core.gates.bounds import ClaimEvidence
 from ml_assets.core.gates.panel import Panel, panel
 from ml_assets.core.metrics.binary import roc_auc
 from tests.support.gated import spread
@@ -100,8 +100,8 @@ def test_power_is_the_share_of_simulated_tests_that_pass_and_units_for_it_are_en
 
 
 def test_a_design_effect_is_the_ratio_of_variances_with_a_bound_from_its_few_units() -> None:
-    fine = [Shown(0.0, spread(0.01, 30), 0.0, ">") for _ in range(12)]
-    coarse = [Shown(0.0, spread(0.02, 5), 0.0, ">") for _ in range(12)]
+    fine = [ClaimEvidence(0.0, spread(0.01, 30), 0.0, ">") for _ in range(12)]
+    coarse = [ClaimEvidence(0.0, spread(0.02, 5), 0.0, ">") for _ in range(12)]
     effect = design({"day": fine, "week": coarse}, unit="day", coarser="week")
     assert effect is not None
     assert effect.effect == pytest.approx(4)

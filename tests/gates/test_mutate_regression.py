@@ -26,25 +26,25 @@ EDITS = (
 
 @pytest.fixture(scope="module")
 def regression(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
-    made = shop(tmp_path_factory.mktemp("regression"), *EDITS)
+    home = shop(tmp_path_factory.mktemp("regression"), *EDITS)
     for day in (FIRST, SECOND, THIRD):
-        deliver(made, day, count=200)
-        run = made.run(day, only=DATA if day == FIRST else DECIDED)
+        deliver(home, day, count=200)
+        run = home.run(day, only=DATA if day == FIRST else DECIDED)
         assert run.success, run.errors
         if day == SECOND:
             moved = {"environment": "production", "by": "a test", "reason": "first", "expected": None, "is_proven": True}
-            made.space.endpoints.move("promotion", made.get("release", day), **moved)
-    yield made
-    made.close()
+            home.space.endpoints.move("promotion", home.get("release", day), **moved)
+    yield home
+    home.close()
 
 
 @pytest.mark.long
 def test_the_mutants_of_a_regression_are_caught(regression: Home) -> None:
     done = invoke(regression, "mutate", "shop", "--json", "--draws", "2")
-    told = json.loads(done.stdout)
-    assert (told["partition"], told["control"]) == (THIRD, "ACCEPT")
-    fates = {each["mutant"]: each["fate"] for each in told["mutants"]}
+    report = json.loads(done.stdout)
+    assert (report["partition"], report["control"]) == (THIRD, "ACCEPT")
+    fates = {mutant["mutant"]: mutant["fate"] for mutant in report["mutants"]}
     assert fates.keys() == mutants().keys()
     for name in ("shuffled labels", "constant scores", "inverted scores", "misaligned scores", "NaN scores"):
-        assert fates[name] == "caught", told["mutants"]
-    assert {row["claim"] for row in told["pairs"]} == {"ceiling", "not_worse", "verdict"}
+        assert fates[name] == "caught", report["mutants"]
+    assert {row["claim"] for row in report["pairs"]} == {"ceiling", "not_worse", "verdict"}

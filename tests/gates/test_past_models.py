@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from ml_assets.cli import cli
 from ml_assets.core.lineage.facts import EvaluationFacts
 from ml_assets.core.lineage.verdict_facts import VerdictFacts
-from ml_assets.core.outcomes.played_gates import Asked, Release
+from ml_assets.core.outcomes.played_gates import GateQuestion, Release
 from ml_assets.services.outcomes.past_models import past_models
 from ml_assets.services.outcomes.played_policies import NothingToPlay, completed, pasts, stored_partitions
 from ml_assets.spec.labels import LabelsSpec
@@ -37,8 +37,8 @@ def test_the_gates_of_a_played_past_say_what_was_recorded(gates_home: Home) -> N
     assert (models.scores[2, 2][is_known] == stored["candidate"].to_numpy()).all(), "the candidate is the one that was trained"
     assert (models.own[second, 2][is_known] == stored["champion"].to_numpy()).all(), "by the lookups that it came with"
     assert (models.own[second, 2] != models.scores[1, 2]).any(), "those of the third month would give other scores"
-    first = models.judge(Asked(1, 1, None, None))
-    verdict, known = models.judge(Asked(2, 2, second, second, (first,))), recorded(gates_home, MONTHS[2])
+    first = models.judge(GateQuestion(1, 1, None, None))
+    verdict, known = models.judge(GateQuestion(2, 2, second, second, (first,))), recorded(gates_home, MONTHS[2])
     assert replace(first, claims=()) == replace(recorded(gates_home, MONTHS[1]), claims=())
     assert replace(verdict, claims=()) == replace(known, claims=())
     assert [replace(claim, **WORST) for claim in verdict.claims] == [replace(claim, **WORST) for claim in known.claims]

@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 import pytest
 
+from benchmarks.simulations.unit_worlds import IMPROVEMENT, WORLDS, improvement_of, let_through_within
 from ml_assets.builders.evaluation import ComparisonInputs, outcomes_lacking, pooled_windows
-from ml_assets.core.gate_lab.unit_worlds import IMPROVEMENT, WORLDS, improvement_of, let_through_within
 from ml_assets.core.gates.levels import level, look_level
 from ml_assets.core.gates.panel import Panel, panel
 from ml_assets.core.gates.verdict import judge
@@ -191,17 +191,17 @@ def test_the_level_is_that_of_a_window_or_is_shared_by_all(tmp_path: Path) -> No
     )
     assert look_level(window.gates) == level(window.gates.budget) == 0.025
     assert look_level(pair.gates) == pytest.approx(0.025 / 3)
-    told = {made.gates.pooled.promise: judge(made, pooled_panel()).guarantee for made in (window, pair)}  # type: ignore[union-attr]
-    assert "at most 2.5 % (5 % over 2 looks, 7.5 % over the 3 windows that a candidate may be kept for)" in told["window"]
-    assert "at most 0.833 % (5 % over 2 looks, 2.5 % over the 3 windows that a candidate may be kept for)" in told["pair"]
+    promised = {one.gates.pooled.promise: judge(one, pooled_panel()).guarantee for one in (window, pair)}  # type: ignore[union-attr]
+    assert "at most 2.5 % (5 % over 2 looks, 7.5 % over the 3 windows that a candidate may be kept for)" in promised["window"]
+    assert "at most 0.833 % (5 % over 2 looks, 2.5 % over the 3 windows that a candidate may be kept for)" in promised["pair"]
 
 
 def test_a_verdict_on_more_windows_than_are_declared_lets_nothing_through(tmp_path: Path) -> None:
-    made, plain = gated(tmp_path / "pooled", **POOLED), gated(tmp_path / "plain", budget=TWO)
-    told = recorded(made, pooled_panel())
-    assert told["windows"] == 2
-    assert not any("pools" in reason for reason in unproven(made, told, has_champion=True))
-    assert "the verdict pools 2 windows, and product.yaml allows 1" in unproven(plain, told, has_champion=True)
+    one, plain = gated(tmp_path / "pooled", **POOLED), gated(tmp_path / "plain", budget=TWO)
+    promised = recorded(one, pooled_panel())
+    assert promised["windows"] == 2
+    assert not any("pools" in reason for reason in unproven(one, promised, has_champion=True))
+    assert "the verdict pools 2 windows, and product.yaml allows 1" in unproven(plain, promised, has_champion=True)
 
 
 @pytest.mark.parametrize(

@@ -6,19 +6,19 @@ from functools import cache
 import numpy as np
 import pytest
 
-from ml_assets.core.gate_lab.boundary import NO_MINIMUM, Boundary, at_boundary, design_effects, resampled
-from ml_assets.core.gate_lab.resampling import clopper_pearson
-from ml_assets.core.gate_lab.simulation import (
+from benchmarks.simulations.gate_policies import (
     POLICIES,
     WORLDS,
     Histories,
     Noise,
-    Policy,
     PolicyName,
+    SimulatedPolicy,
     binary_days,
     histories,
     regression_days,
 )
+from ml_assets.core.gate_lab.boundary import NO_MINIMUM, Boundary, at_boundary, design_effects, resampled
+from ml_assets.core.gate_lab.resampling import clopper_pearson
 from ml_assets.core.gates.claims import judge_claim
 from ml_assets.core.gates.levels import level
 from ml_assets.core.gates.panel import Panel
@@ -110,7 +110,7 @@ def _windows_with_slices(rows: Panel, *, units: int, samples: int) -> list[Panel
 @cache
 def histories_now(world: str, policy: PolicyName, count: int = 60) -> Histories:
     own_world = next(known_world for known_world in WORLDS if known_world.name == world)
-    return histories(own_world, Policy(policy), Noise(), count=count, seed=0)
+    return histories(own_world, SimulatedPolicy(policy), Noise(), count=count, seed=0)
 
 
 def allowed(histories: Histories) -> float:
@@ -149,6 +149,6 @@ def test_the_usual_ways_erode() -> None:
 
 
 def test_what_is_told_of_a_history_depends_on_its_seed_alone() -> None:
-    one = [histories(WORLDS[2], Policy(name), Noise(), count=3, seed=5) for name in POLICIES]
-    assert one == [histories(WORLDS[2], Policy(name), Noise(), count=3, seed=5) for name in POLICIES]
+    one = [histories(WORLDS[2], SimulatedPolicy(name), Noise(), count=3, seed=5) for name in POLICIES]
+    assert one == [histories(WORLDS[2], SimulatedPolicy(name), Noise(), count=3, seed=5) for name in POLICIES]
     assert level(BudgetSpec()) == 0.025

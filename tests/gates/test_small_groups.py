@@ -24,10 +24,10 @@ def by_line(line: Any, **changes: Any) -> Panel:
 
 def test_a_group_that_is_too_small_leaves_the_claim_open_and_is_named() -> None:
     rows = by_line(lambda given: np.where(given["unit"] == 3, "C", np.where(np.arange(6000) % 2, "A", "B")))
-    found = judged("ratio(brier, by: line) > 0.1", rows, "veto", minimum=ENOUGH)
-    assert found.outcome == "UNDECIDED"
-    assert "too small to be judged: line=C: 1 units (at least 20)" in found.message
-    assert outcome_again(found.to_dict(), level=0.01) == "UNDECIDED", "nor is it believed when it is read again"
+    verdict = judged("ratio(brier, by: line) > 0.1", rows, "veto", minimum=ENOUGH)
+    assert verdict.outcome == "UNDECIDED"
+    assert "too small to be judged: line=C: 1 units (at least 20)" in verdict.message
+    assert outcome_again(verdict.to_dict(), level=0.01) == "UNDECIDED", "nor is it believed when it is read again"
     assert (
         judged("ratio(brier, by: line) > 0.1", by_line(lambda _: np.where(np.arange(6000) % 2, "A", "B")), "veto").outcome
         == "PASS"
@@ -88,13 +88,13 @@ def test_what_needs_no_labels_needs_rows_and_no_positives() -> None:
     given = arguments(champion=None)
     line = np.where(np.arange(6000) % 10, "A", "B")
     few = given["y"] * (line == "A")  # no positive of line B
-    found = {
+    verdict = {
         metric: judged(f"ratio({metric}, by: line) > 0.1", by_line(lambda _: line, y=few), "veto", minimum=ENOUGH)
         for metric in ("selection_rate", "brier")
     }
-    assert found["selection_rate"].outcome == "PASS"
-    assert found["brier"].outcome == "UNDECIDED"
-    assert "line=B: 0 positives (at least 50)" in found["brier"].message
+    assert verdict["selection_rate"].outcome == "PASS"
+    assert verdict["brier"].outcome == "UNDECIDED"
+    assert "line=B: 0 positives (at least 50)" in verdict["brier"].message
 
 
 def test_columns_can_be_taken_together(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ml_assets.core.gate_lab.unit_worlds import WORLDS, improvement_of, let_through
+from benchmarks.simulations.unit_worlds import WORLDS, improvement_of, let_through
 from ml_assets.core.metrics import spread as spread_module
 from ml_assets.core.metrics.spread import Spread, spread_of
 

@@ -132,9 +132,14 @@ def write(home: Path) -> Workspace:
     pooled: Any = {"tested": ["2013-06", "2013-07"], "paid_by": ["2013-07"]}
     Budget(space.ledger).charge(own_product, **pooled, comparison="two", gate="g" * 64, run="run-5")
     reopenings.reopen(space.ledger, "trains", "2013-07", by=" ann ", reason="no new customers")
-    asked: Any = {"asked": "s3://bucket/{partition}/*.csv", "state": "5" * 64, "files": {"s3://bucket/2013-07/a.csv": "6" * 64}}
+    extraction: Any = {
+        "asked": "s3://bucket/{partition}/*.csv",
+        "state": "5" * 64,
+        "files": {"s3://bucket/2013-07/a.csv": "6" * 64},
+    }
     space.ledger.append(
-        "extraction", ExtractionRecord(product="trains", table="trips", partition="2013-07", content="9" * 64, rows=8, **asked)
+        "extraction",
+        ExtractionRecord(product="trains", table="trips", partition="2013-07", content="9" * 64, rows=8, **extraction),
     )
     return space
 

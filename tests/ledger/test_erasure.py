@@ -145,7 +145,7 @@ def test_an_entry_of_before_is_refused_with_the_reason(tmp_path: Path) -> None:
 
 
 def test_what_is_not_there_was_erased_or_was_changed_is_refused(space: Workspace) -> None:
-    with pytest.raises(ErasureRefused, match="the ledger has no entry 99"):
+    with pytest.raises(ErasureRefused, match="the ledger has no entry 99; its entries are 1 to "):
         erase(space.ledger, 99, by="ben", reason="asked")
     erase(space.ledger, 18, by="ben", reason="asked")
     with pytest.raises(ErasureRefused, match="its body was erased before"):

@@ -1,11 +1,12 @@
 """The ledger only grows, shows every change made behind its back, and lets one of several movers win."""
 
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, Timer
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection
 
 from ml_assets.core.lineage.manifests import Manifest
+from resources.ledger.database import open_database
 from resources.ledger.ledger import GENESIS, Ledger, LedgerConflict, entry_hash
 from resources.ledger.records import EntryMalformed
 from tests.support.faults import points_survived
@@ -61,6 +63,16 @@ ledger = Ledger(sys.argv[1])
 for number in range(50):
     ledger.append("refusal", {"by": sys.argv[2], "number": number})
 """
+
+
+def test_a_new_ledger_is_opened_while_another_process_makes_it(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "ledger.db", isolation_level=None, check_same_thread=False) as other:
+        other.execute("BEGIN IMMEDIATE")
+        Timer(0.3, other.execute, ["COMMIT"]).start()
+        engine = open_database(f"sqlite:///{tmp_path}/ledger.db")
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+    engine.dispose()
 
 
 def test_four_processes_append_at_once_to_one_chain(ledger: Ledger) -> None:

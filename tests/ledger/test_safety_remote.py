@@ -63,7 +63,7 @@ def space(database: str, s3: S3, tmp_path: Path) -> Iterator[Workspace]:
     own_space.ledger.close()
 
 
-def made(space: Workspace, name: str) -> str:
+def stored(space: Workspace, name: str) -> str:
     """A release in the store, which then serves."""
     release = space.lineage.make(
         recipe("release", code=name), lambda: Output({"model.cbm": name.encode()}, {"release": name}), run="r"
@@ -78,7 +78,7 @@ def test_a_kill_at_any_point_leaves_the_old_state_or_the_new_one(s3: S3, server:
 
 
 def test_of_fifty_promoters_at_once_one_wins(space: Workspace) -> None:
-    first = made(space, "first")
+    first = stored(space, "first")
     children = [_promoter(space, f"{number:02}", expected=first) for number in range(PROMOTERS)]
     codes = Counter(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children)
     assert codes == {0: 1, 3: PROMOTERS - 1}
@@ -106,7 +106,7 @@ def _promoter(space: Workspace, name: str, *, expected: str) -> int:
 @pytest.mark.parametrize("is_committed", [False, True])
 def test_a_connection_that_is_lost_around_a_commit_loses_no_acknowledged_entry(space: Workspace, is_committed: bool) -> None:
     """Lost before the commit, the entry is not there and a step is told that the fault passes; lost after it, the entry is."""
-    made(space, "first")
+    stored(space, "first")
     before = len(space.ledger.entries())
     lost: list[int] = []
 
@@ -148,8 +148,8 @@ def _fault(act: Callable[[], object]) -> str:
 
 
 def test_with_the_object_store_away_the_release_before_serves_again(space: Workspace, s3: S3) -> None:
-    first = made(space, "first")
-    made(space, "second")
+    first = stored(space, "first")
+    stored(space, "second")
     s3.fault = lambda method, path: CUT
     s3.requests.clear()
     space.endpoints.rollback("trains", to=None, by="ann", reason="late rates look wrong")

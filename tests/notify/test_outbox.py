@@ -13,7 +13,7 @@ import yaml
 from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.notices import Notice
 from ml_assets.services.automation import outbox
-from ml_assets.services.automation.causes import Causes
+from ml_assets.services.automation.product_notices import Causes
 from ml_assets.spec.product import Product, load
 from resources.notify.channels import channels
 from tests.support import trains

@@ -177,9 +177,9 @@ def test_an_approval_of_other_bytes_or_of_another_evaluation_counts_for_nothing(
 
 def another_answers(at: People, as_of: str, *, instead_of: str | None) -> None:
     """Let a release answer that nothing here made."""
-    space, stands = at.home.space, at.home.get("release", SECOND)
-    recipe = replace(stands.recipe, partition=as_of)
-    other = Manifest(recipe, "a" * 64, "a" * 64, {**stands.facts, "release": f"{as_of}.aaaaaaaa"})
+    space, current = at.home.space, at.home.get("release", SECOND)
+    recipe = replace(current.recipe, partition=as_of)
+    other = Manifest(recipe, "a" * 64, "a" * 64, {**current.facts, "release": f"{as_of}.aaaaaaaa"})
     space.ledger.publish(other, run="another")
     space.endpoints.move("promotion", other, environment="production", by="another", reason="ACCEPT", expected=instead_of)
 

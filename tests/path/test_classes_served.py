@@ -33,7 +33,7 @@ Answers = list[dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
-def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Home, Answers]]:
+def served_classes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Home, Answers]]:
     """The second day's release serves and the third's is its shadow; a real server was asked for each order of the fourth day,
     whose outcomes came after."""
     home = classes_home(tmp_path_factory.mktemp("served"), *EDITS)
@@ -81,8 +81,8 @@ def probabilities(answers: Answers) -> np.ndarray:
     return np.array([[answer["probabilities"][name] for name in CLASSES] for answer in answers])
 
 
-def test_class_weights_of_product_yaml_are_in_the_model_whose_scores_are_served(asked: tuple[Home, Answers]) -> None:
-    home, answers = asked
+def test_class_weights_of_product_yaml_are_in_the_model_whose_scores_are_served(served_classes: tuple[Home, Answers]) -> None:
+    home, answers = served_classes
     release = home.get("release", DAYS[1])
     model = load_model(home.space.snapshots.read(release.snapshot, "model.cbm"), task="multiclass")
     assert model.get_all_params()["class_weights"] == WEIGHTS
@@ -91,8 +91,8 @@ def test_class_weights_of_product_yaml_are_in_the_model_whose_scores_are_served(
     assert np.array_equal(model.predict_proba(rows.select(model.feature_names_).to_pandas()), probabilities(answers))
 
 
-def test_the_shadow_scores_each_class_and_is_judged_by_the_outcomes(asked: tuple[Home, Answers]) -> None:
-    home, answers = asked
+def test_the_shadow_scores_each_class_and_is_judged_by_the_outcomes(served_classes: tuple[Home, Answers]) -> None:
+    home, answers = served_classes
     running = shadows.running(home.space.ledger, "shop")
     assert running
     judged = judged_now(home.space.lineage, home.space.settings, home.product, running)
@@ -106,8 +106,8 @@ def test_the_shadow_scores_each_class_and_is_judged_by_the_outcomes(asked: tuple
     assert judged.bounds.mean == pytest.approx(by_hour.mean(), abs=1e-9)
 
 
-def test_what_served_answers_turned_out_to_be_worth_is_that_of_scikit_learn(asked: tuple[Home, Answers]) -> None:
-    home, answers = asked
+def test_what_served_answers_turned_out_to_be_worth_is_that_of_scikit_learn(served_classes: tuple[Home, Answers]) -> None:
+    home, answers = served_classes
     lines = {line.source: line for line in RealisedFacts.of(home.get("realised", DAYS[3])).lines}
     served = lines[ENDPOINT]
     assert (served.rows, served.known) == (len(answers), len(answers))

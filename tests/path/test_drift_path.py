@@ -11,8 +11,8 @@ import pytest
 
 from ml_assets.core.evaluation.packed_page import unpacked
 from ml_assets.core.lineage.facts import ReleaseFacts
-from ml_assets.services.automation.causes import causes
 from ml_assets.services.automation.policy import Trigger, due_training, record_trigger
+from ml_assets.services.automation.product_notices import causes
 from ml_assets.services.watching.evidently_page import evidently_page
 from ml_assets.services.watching.overview import watched
 from resources.landing import Landing

@@ -54,11 +54,11 @@ def weekly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Unattend
             deliver(home, week)
             run = home.run(week) if number < 2 else home.run(week, only=WATCHED)
             assert run.success, run.errors
-        made = Unattended(home, free_port(), tmp_path / "up.log", hook, MailServer())
-        made.start()
-        yield made
-        made.kill_everything()
-        made.space.ledger.close()
+        unattended = Unattended(home, free_port(), tmp_path / "up.log", hook, MailServer())
+        unattended.start()
+        yield unattended
+        unattended.kill_everything()
+        unattended.space.ledger.close()
 
 
 def test_a_lasting_drift_asks_for_a_training_that_serves_and_is_told(weekly: Unattended) -> None:

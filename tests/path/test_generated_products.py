@@ -26,7 +26,7 @@ def prediction(home: Home, shape: Shape) -> float:
         body = json.dumps({"rows": golden["requests"][:2]}).encode()
         with urllib.request.urlopen(f"{server.base_url}/predict", body, timeout=30) as answer:
             predictions = json.loads(answer.read())["predictions"]
-    values = [each["probability" if shape.task == "binary" else "value"] for each in predictions]
+    values = [row["probability" if shape.task == "binary" else "value"] for row in predictions]
     assert values == pytest.approx(golden["scores"][:2])
     return float(values[0])
 

@@ -7,7 +7,7 @@ import pytest
 from ml_assets.core.lineage.facts import EvaluationFacts
 from ml_assets.core.model.seen_keys import unseen
 from ml_assets.services.comparisons import compared_before
-from ml_assets.services.rederived import contradictions
+from ml_assets.services.rederived_verdict import contradictions
 from ml_assets.spec.product import ProductError
 from tests.support.homes.loans import loans
 from tests.support.homes.path_homes import Home, blank_pages

@@ -116,14 +116,14 @@ def test_outcomes_that_are_posted_are_held_against_what_the_endpoint_answered(se
         rows.append({"came_back": 1})
         assert posted(server.base_url, "/outcomes", {"outcomes": rows}, other)[0] == 403
         log = home.space.settings.predictions("shop")
-        ids = [each["id"] for each in answered]
+        ids = [answer["id"] for answer in answered]
         eventually(lambda: len(find_requests(log, ids)) == 40, what="the log of the predictions")
-        status, told = posted(server.base_url, "/outcomes", {"outcomes": rows}, key)
+        status, refusals = posted(server.base_url, "/outcomes", {"outcomes": rows}, key)
         again = posted(server.base_url, "/outcomes", {"outcomes": rows[:20]}, key)
-    assert (status, told["taken"], len(told["files"])) == (422, 20, 1)
-    assert [each["path"] for each in told["detail"]] == ["outcomes[20]", "outcomes[21]", "outcomes[22]"]
-    assert "came_back.isin (came_back: 5)" in told["detail"][0]["message"]
-    assert "no prediction with this id" in told["detail"][1]["message"]
+    assert (status, refusals["taken"], len(refusals["files"])) == (422, 20, 1)
+    assert [answer["path"] for answer in refusals["detail"]] == ["outcomes[20]", "outcomes[21]", "outcomes[22]"]
+    assert "came_back.isin (came_back: 5)" in refusals["detail"][0]["message"]
+    assert "no prediction with this id" in refusals["detail"][1]["message"]
     assert again[0] == 200, "the same again, known at another time, is the same outcome"
     skew = served_verdict(home.space.lineage, home.product, home.space.settings, THIRD)
     assert skew is not None
@@ -167,9 +167,9 @@ def test_what_is_refused_of_outcomes_is_told_row_by_row(served: Home, tmp_path: 
     deliver_returns(home, THIRD, table)
     (run,) = ran(home, THIRD, only=("outcomes", "realised"))
     assert run.success, run.errors
-    made = home.get("outcomes", THIRD)
-    assert OutcomesFacts.of(made).refused == {"came_back.isin": 1, "unique_key.conflict": 2, "unknown_key": 1}
-    refused = home.space.snapshots.frame(made.snapshot, "refused.parquet")
+    recorded = home.get("outcomes", THIRD)
+    assert OutcomesFacts.of(recorded).refused == {"came_back.isin": 1, "unique_key.conflict": 2, "unknown_key": 1}
+    refused = home.space.snapshots.frame(recorded.snapshot, "refused.parquet")
     assert refused.filter(pl.col("reason") == "unknown_key")["id"].to_list() == ["nobody"]
 
 

@@ -9,11 +9,11 @@ from click.testing import CliRunner
 from ml_assets.cli import cli
 from ml_assets.core.lineage.facts import EvaluationFacts, FeaturesFacts, ReleaseFacts
 from ml_assets.core.model.split import parts, rows_of
-from ml_assets.services.automation.causes import causes
+from ml_assets.services.automation.product_notices import causes
 from ml_assets.services.folds import NothingToReopen, reopen
 from ml_assets.services.next_window import next_window
 from ml_assets.services.planning.plan import make_plan
-from ml_assets.services.rederived import contradictions
+from ml_assets.services.rederived_verdict import contradictions
 from ml_assets.services.release_status import overrule
 from ml_assets.services.review.trial_windows import retired_windows
 from resources.ledger.decisions import DecisionRefused

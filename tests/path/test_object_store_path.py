@@ -74,8 +74,8 @@ def test_a_product_lives_in_an_object_store(s3: S3, tmp_path: Path) -> None:
 
     s3.requests.clear()
     assert run(here, product, SECOND) == "kept"
-    asked = [path for _, path in s3.requests if "landing" not in path and "served" not in path]
-    assert asked == [], "the same again asks the store for no snapshot; servers' logs may have grown"
+    paths = [path for _, path in s3.requests if "landing" not in path and "served" not in path]
+    assert paths == [], "the same again asks the store for no snapshot; servers' logs may have grown"
 
     # A loss that verify names is repaired by the command that it names.
     blobs = here.snapshots.blobs
@@ -83,8 +83,8 @@ def test_a_product_lives_in_an_object_store(s3: S3, tmp_path: Path) -> None:
     features = here.lineage.current(product, "features", SECOND)
     lost = here.snapshots.open(features.snapshot).members["features.parquet"]
     s3.direct("DELETE", f"/{blobs.locate(lost)}")
-    (found,) = [one for one in verify(here.settings).discrepancies if not one.is_note]
-    assert f"ml-assets run shop --partition {SECOND}" in str(found)
+    (discrepancy,) = [one for one in verify(here.settings).discrepancies if not one.is_note]
+    assert f"ml-assets run shop --partition {SECOND}" in str(discrepancy)
     assert run(here, product, SECOND) == "kept"
     assert verify(here.settings).is_clean
 

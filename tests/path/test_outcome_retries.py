@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 import pytest
 
-from ml_assets.services.automation.tries import tried_before
+from ml_assets.services.automation.repeated_runs import tried_before
 from ml_assets.spec.automation import RetriesSpec
 from ml_assets.spec.product import Product, load
 from sensors.new_outcomes import CAUSE_TAG, _requests
@@ -31,14 +31,14 @@ def ended(instance: dg.DagsterInstance, status: dg.DagsterRunStatus) -> None:
     instance.add_run(dg.DagsterRun(job_name="shop_outcomes", tags=TAGS, status=status))
 
 
-def asked(instance: dg.DagsterInstance, product: Product) -> list[str | None]:
+def runs(instance: dg.DagsterInstance, product: Product) -> list[str | None]:
     return [request.run_key for request in _requests(instance, product, DUE)[0]]
 
 
 def test_a_run_that_broke_is_asked_for_again_after_a_wait_and_not_for_ever(
     instance: dg.DagsterInstance, product: Product
 ) -> None:
-    assert asked(instance, product) == ["2024-03-01:abc"]
+    assert runs(instance, product) == ["2024-03-01:abc"]
     ended(instance, dg.DagsterRunStatus.FAILURE)
     requests, waits = _requests(instance, product, DUE)
     assert requests == []
@@ -59,10 +59,10 @@ def test_a_run_that_goes_on_or_ended_well_is_not_asked_for_again(
     instance: dg.DagsterInstance, product: Product, status: dg.DagsterRunStatus
 ) -> None:
     ended(instance, status)
-    assert asked(instance, product) == []
+    assert runs(instance, product) == []
 
 
 def test_a_run_of_a_broken_one_has_a_key_of_its_own(instance: dg.DagsterInstance, product: Product) -> None:
     ended(instance, dg.DagsterRunStatus.FAILURE)
     hasty = product.model_copy(update={"retries": RetriesSpec(most=2, wait=0)})
-    assert asked(instance, hasty) == ["2024-03-01:abc:1"]
+    assert runs(instance, hasty) == ["2024-03-01:abc:1"]

@@ -9,7 +9,7 @@ from click.testing import Result
 
 from checks import gates
 from ml_assets.core.digests import canonical_json
-from ml_assets.core.gates.bounds import Shown
+from ml_assets.core.gates.bounds import ClaimEvidence
 from ml_assets.core.gates.hypotheses import bounds_in_claim_units
 from ml_assets.core.gates.verdict import gate_digest
 from ml_assets.core.lineage.manifests import Manifest, Output
@@ -45,10 +45,12 @@ def released(at: People) -> Manifest | None:
 
 def forge(at: People, stage: str, *, files: dict[str, bytes] | None = None, **facts: Any) -> Manifest:
     """Publish what stands for the stage again, with other facts, as somebody who can write to the ledger might."""
-    stands, space = at.home.get(stage, SECOND), at.home.space
-    content = {name: space.snapshots.read(stands.snapshot, name) for name in space.snapshots.open(stands.snapshot).members}
+    present, space = at.home.get(stage, SECOND), at.home.space
+    content = {name: space.snapshots.read(present.snapshot, name) for name in space.snapshots.open(present.snapshot).members}
     output = Output(content | (files or {}))
-    forged = Manifest(stands.recipe, space.snapshots.write(output.files).digest, stands.data_version, {**stands.facts, **facts})
+    forged = Manifest(
+        present.recipe, space.snapshots.write(output.files).digest, present.data_version, {**present.facts, **facts}
+    )
     space.ledger.publish(forged, run="forged")
     return forged
 
@@ -58,7 +60,7 @@ def as_if(verdict: dict[str, Any], outcome: str, *, estimate: float) -> list[dic
 
     def numbers(claim: dict[str, Any]) -> dict[str, Any]:
         about = {"constant": claim["limit"], "sign": claim["sign"], "note": "", "is_certain": False}
-        test = Shown(value=estimate, spread=spread(0.004, claim["units"]), **about)
+        test = ClaimEvidence(value=estimate, spread=spread(0.004, claim["units"]), **about)
         low, high = bounds_in_claim_units(test, parse(claim["text"]), verdict["level"])
         known = {"estimate": estimate, "low": low, "high": high, "p": test.p_proof}
         known |= {name: getattr(test.spread, name) for name in ("standard_error", "freedom", "skewness", "past_skewness")}

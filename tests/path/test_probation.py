@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 
 from ml_assets.core.lineage.facts import RealisedFacts
-from ml_assets.services.automation.causes import causes
+from ml_assets.services.automation.product_notices import causes
 from ml_assets.services.outcomes import probation as outcomes_probation
 from ml_assets.services.outcomes.probation import probations, to_demote
 from ml_assets.services.release_status import release_status
@@ -79,10 +79,10 @@ def test_a_promise_is_confirmed_on_what_the_release_served(served: Home, tmp_pat
 
 def broken(home: Home) -> None:
     """The fourth day as it would be recorded had the release been far worse than the one that it replaced."""
-    made, bundle = home.get("realised", FOURTH), home.get("release", THIRD).snapshot
-    (promise,) = made.facts["promises"][bundle]
+    realised, bundle = home.get("realised", FOURTH), home.get("release", THIRD).snapshot
+    (promise,) = realised.facts["promises"][bundle]
     worse: dict[str, Any] = {**promise, "units": 40, "total": -40 * 0.95, "squares": 40 * 0.95**2 + 0.1}
-    home.space.ledger.publish(replace(made, facts={**made.facts, "promises": {bundle: [worse]}}), run="r")
+    home.space.ledger.publish(replace(realised, facts={**realised.facts, "promises": {bundle: [worse]}}), run="r")
 
 
 def test_a_broken_promise_rolls_back_and_the_release_never_comes_back_by_itself(served: Home, tmp_path: Path) -> None:
@@ -109,6 +109,6 @@ def test_a_broken_promise_that_is_only_told_moves_nothing(served: Home, tmp_path
     tick(home)
     assert to_demote(home.space.lineage, home.product) is None
     assert home.answering() == home.get("release", THIRD).facts["release"]
-    told = causes(home.space.lineage, home.space.landing, home.space.settings, home.product)
-    (notice,) = [each for each in told if "promise" in each.title]
+    notices = causes(home.space.lineage, home.space.landing, home.space.settings, home.product)
+    (notice,) = [cause for cause in notices if "promise" in cause.title]
     assert notice.command == "ml-assets rollback shop"

@@ -14,10 +14,10 @@ from ml_assets.cli.audit.lineage import lines
 from ml_assets.cli.shared.references import resolve
 from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.services.audit.questions import Audit
-from ml_assets.services.automation.causes import causes
 from ml_assets.services.automation.outbox import record, recorded
 from ml_assets.services.automation.policy import Trigger, due_training, last_tick, record_trigger, trains_with_data
-from ml_assets.services.automation.satisfied import record_satisfied
+from ml_assets.services.automation.product_notices import causes
+from ml_assets.services.automation.satisfied_triggers import record_satisfied
 from ml_assets.spec.product import Product, ProductError, load
 from resources.ledger import triggers
 from tests.support import trains

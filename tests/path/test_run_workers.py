@@ -118,14 +118,14 @@ def test_a_delivery_seen_on_one_machine_is_run_by_the_worker_of_another_and_serv
     (run,) = machines.runs()
     assert DAGSTER_CELERY_TASK_ID_TAG in run.tags
     logged = [list((machine.space.settings.home / "dagster").rglob(run.run_id)) for machine in (a, b)]
-    assert [bool(found) for found in logged] == [False, True], "what the run printed lies in the worker's home"
+    assert [bool(manifest) for manifest in logged] == [False, True], "what the run printed lies in the worker's home"
 
     # the worker dies in the middle of a run: another one does the work, once
     machines.deliver("2013-01-05")
-    eventually(lambda: made(a, "raw", "2013-01-05"), what="a run under way", seconds=SECONDS)
+    eventually(lambda: is_built(a, "raw", "2013-01-05"), what="a run under way", seconds=SECONDS)
     machines.kill_worker()
     machines.up(b, "worker")
-    eventually(lambda: made(a, "evaluation", "2013-01-05"), what="the work done", seconds=SECONDS)
+    eventually(lambda: is_built(a, "evaluation", "2013-01-05"), what="the work done", seconds=SECONDS)
     eventually(lambda: not in_progress(machines), what="all runs to end", seconds=SECONDS)
     assert [run.status.value for run in machines.runs()] == ["SUCCESS", "FAILURE", "SUCCESS"], "newest first"
     assert [one for one in verify(a.space.settings).discrepancies if not one.is_note] == []
@@ -135,11 +135,11 @@ def in_progress(machines: Machines) -> bool:
     return any(run.status.value in ("STARTED", "STARTING") for run in machines.runs())
 
 
-def made(machine: Machine, stage: str, day: str) -> bool:
+def is_built(machine: Machine, stage: str, day: str) -> bool:
     space = machine.space
-    found = space.ledger.current("flights", stage, day)
+    manifest = space.ledger.current("flights", stage, day)
     space.ledger.close()
-    return found is not None
+    return manifest is not None
 
 
 def test_a_run_that_no_worker_takes_is_launched_again_when_there_is_one(machines: Machines) -> None:

@@ -51,7 +51,7 @@ OVERTIME = 1.05
 class State:
     """What a run ends in: by stage and partition the recipe, what it made and the evidence; and who answers."""
 
-    standing: dict[tuple[str, str], tuple[Any, ...]]
+    current: dict[tuple[str, str], tuple[Any, ...]]
     answering: dict[str, str | None]
 
 
@@ -189,10 +189,10 @@ def state(at: Home) -> State:
     space = looking(at.space.settings)
     try:
         assets = sorted({(e.body["stage"], e.body["partition"]) for e in space.ledger.entries() if e.kind == "publication"})
-        standing = {asset: _made(space, at.name, *asset) for asset in assets}
+        current = {asset: _made(space, at.name, *asset) for asset in assets}
         pointers_now = {name: pointers.read(space.settings.pointer(at.name, name)) for name in ENVIRONMENTS}
         answering = {name: pointer.release if pointer else None for name, pointer in pointers_now.items()}
-        return State(standing, answering)
+        return State(current, answering)
     finally:
         space.ledger.close()
 

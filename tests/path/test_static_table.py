@@ -12,7 +12,7 @@ from ml_assets.cli import cli
 from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.lineage.facts import EvaluationFacts, ModelFacts, MonitoringFacts, ReleaseFacts
 from ml_assets.core.model.split import parts
-from ml_assets.services.automation.causes import causes
+from ml_assets.services.automation.product_notices import causes
 from ml_assets.services.next_window import next_delivery, next_window
 from ml_assets.services.planning.plan import make_plan
 from ml_assets.services.review.trial_windows import retired_windows

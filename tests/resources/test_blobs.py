@@ -210,13 +210,13 @@ def test_a_copy_that_is_damaged_after_it_was_verified_is_not_uploaded(
 
 
 def test_what_this_machine_saw_within_the_hour_is_not_asked_for(remote: RemoteBlobs, monkeypatch: pytest.MonkeyPatch) -> None:
-    def asked(*_: Any) -> None:
+    def fail(*_: Any) -> None:
         raise AssertionError("the store was asked")
 
     remote.put(CONTENT)
     with monkeypatch.context() as patch:
-        patch.setattr(RemoteBlobs, "_size", asked)
-        patch.setattr(RemoteBlobs, "write", asked)
+        patch.setattr(RemoteBlobs, "_size", fail)
+        patch.setattr(RemoteBlobs, "write", fail)
         assert remote.keep(DIGEST)
         an_hour_later(remote)
         with pytest.raises(AssertionError, match="was asked"):

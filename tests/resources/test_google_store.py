@@ -38,9 +38,9 @@ def space(folder: Path) -> Workspace:
 @pytest.mark.usefixtures("google")
 def test_a_snapshot_is_read_on_another_machine_and_a_lost_object_is_found_and_uploaded_again(tmp_path: Path) -> None:
     at = space(tmp_path / "a")
-    made = at.lineage.make(recipe("raw"), lambda: Output(FILES), run="r")
+    manifest = at.lineage.make(recipe("raw"), lambda: Output(FILES), run="r")
     elsewhere = open_blobs(f"gs://{BUCKET}/store", cache=tmp_path / "b")
-    members = at.snapshots.open(made.manifest.snapshot).members
+    members = at.snapshots.open(manifest.manifest.snapshot).members
     assert {name: elsewhere.read(digest) for name, digest in members.items()} == FILES
     blobs = at.snapshots.blobs
     assert isinstance(blobs, RemoteBlobs)

@@ -1,13 +1,12 @@
 """Of what lies in the landing folder, only complete partitions count, and only their bytes."""
 
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from ml_assets.spec.product import Product, load
-from resources.landing import Landing, NotDelivered, content_key
+from resources.landing import Landing, NotDelivered
 from tests.support import trains
 
 SPEC = trains.SPEC.replace("  reference:", "    signals: {format: parquet, time: at}\n  reference:")
@@ -102,19 +101,3 @@ def test_what_is_put_is_delivered_and_may_be_put_again(landing: Landing, two_tab
     assert landing.delivered(two_tables) == ["2013-01"]
     assert landing.listing(two_tables).stray == {}
     assert len([path for path in landing.root.rglob("*") if path.is_file()]) == 3
-
-
-def test_a_key_depends_on_content_alone(landing: Landing, two_tables: Product, tmp_path: Path) -> None:
-    put(landing, "trips/2013-01.csv", "signals/2013-01.parquet")
-    files = landing.partition_files(two_tables, "2013-01")
-    key = content_key(files)
-    for path in files.values():
-        os.utime(path, (1, 1))
-    elsewhere = {table: tmp_path / table for table in reversed(files)}
-    for table, path in elsewhere.items():
-        path.write_bytes(files[table].read_bytes())
-    assert content_key(files) == content_key(elsewhere) == key
-    swapped = {"trips": files["signals"], "signals": files["trips"]}
-    assert len({key, content_key(swapped), content_key({"trips": files["trips"]}), content_key({})}) == 4
-    files["trips"].write_text("other")
-    assert content_key(files) != key

@@ -9,37 +9,37 @@ from resources.logins.run_tags import PERSON_TAG, SIGNATURE_TAG, IdentityForged,
 SECRET, HEADER = "correct horse battery staple", "X-Forwarded-User"
 
 
-def asked(headers: dict[str, str], *, address: str | None = "127.0.0.1", secret: str = SECRET) -> str:
+def asker(headers: dict[str, str], *, address: str | None = "127.0.0.1", secret: str = SECRET) -> str:
     return login(headers.get, address, name=HEADER, secret=secret)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.3.4.5", "::1", None])
 def test_a_login_with_the_proxys_secret_counts_from_this_machine(address: str | None) -> None:
-    assert asked({HEADER: "ana", SECRET_HEADER: SECRET}, address=address) == "ana"
+    assert asker({HEADER: "ana", SECRET_HEADER: SECRET}, address=address) == "ana"
 
 
 @pytest.mark.parametrize("address", ["192.0.2.2", "10.0.0.7", "::ffff:10.0.0.7", "fd00::2", "testclient", "localhost", ""])
 def test_a_login_from_another_address_is_refused_even_with_the_secret(address: str) -> None:
     with pytest.raises(LoginRefused, match="'ana'; logins are taken from a proxy on this machine alone: log in there"):
-        asked({HEADER: "ana", SECRET_HEADER: SECRET}, address=address)
+        asker({HEADER: "ana", SECRET_HEADER: SECRET}, address=address)
 
 
 @pytest.mark.parametrize("shown", [None, "", "wrong", SECRET[:-1], f"{SECRET} ", SECRET.upper(), "\u00e9"])
 def test_a_login_without_the_secret_is_refused(shown: str | None) -> None:
     headers = {HEADER: "ana"} | ({SECRET_HEADER: shown} if shown is not None else {})
     with pytest.raises(LoginRefused, match=f"that it is 'ana', with .* secret of a proxy; log in at the proxy.*{SECRET_HEADER}"):
-        asked(headers)
+        asker(headers)
 
 
 @pytest.mark.parametrize("name", ["ana ben", "ana,ben", "\u0430na", "x" * 65, "ana\n"])
 def test_a_login_that_could_be_taken_for_another_is_refused(name: str) -> None:
     with pytest.raises(LoginRefused, match="have the proxy send such a one"):
-        asked({HEADER: name, SECRET_HEADER: SECRET})
+        asker({HEADER: name, SECRET_HEADER: SECRET})
 
 
 def test_nobody_is_known_without_a_login_and_without_a_secret_of_our_own() -> None:
-    assert asked({}) == asked({SECRET_HEADER: SECRET}) == ""
-    assert asked({HEADER: "ana", SECRET_HEADER: SECRET}, secret="") == asked({HEADER: "ana", SECRET_HEADER: ""}, secret="") == ""
+    assert asker({}) == asker({SECRET_HEADER: SECRET}) == ""
+    assert asker({HEADER: "ana", SECRET_HEADER: SECRET}, secret="") == asker({HEADER: "ana", SECRET_HEADER: ""}, secret="") == ""
 
 
 def test_tags_name_who_launched_exactly_this_run() -> None:

@@ -16,7 +16,7 @@ from ml_assets.services.verify.home import verify
 from ml_assets.spec.product import Product
 from resources.landing import open_landing
 from resources.landing_digests import FileDigests, partitions
-from resources.lineage import Made
+from resources.lineage import Build
 from resources.passing_faults import passing_fault
 from resources.settings import settings
 from resources.store.blobs import LocalBlobs
@@ -61,7 +61,7 @@ def space(folder: Path, *, home: str = "home") -> Workspace:
     return Workspace(settings(environ))
 
 
-def make(workspace: Workspace) -> Made:
+def make(workspace: Workspace) -> Build:
     return workspace.lineage.make(recipe("raw"), lambda: Output(FILES), run="r")
 
 
@@ -73,12 +73,12 @@ def remote(workspace: Workspace) -> RemoteBlobs:
 
 def test_a_snapshot_costs_one_put_for_each_file_and_its_reuse_nothing(s3: S3, tmp_path: Path) -> None:
     at = space(tmp_path)
-    made = make(at)
+    published = make(at)
     of_blobs = [method for method, path in s3.requests if not path.endswith("/store.id")]
     assert of_blobs == ["PUT"] * (len(FILES) + 1)
     s3.requests.clear()
     assert make(at).reused
-    assert make(space(tmp_path)).manifest == made.manifest
+    assert make(space(tmp_path)).manifest == published.manifest
     assert s3.counts() == {}
 
 
@@ -180,8 +180,8 @@ def test_what_verify_finds_is_repaired_by_running_again(s3: S3, tmp_path: Path, 
         s3.direct("DELETE", path)
     else:
         s3.direct("PUT", path, b"par" if harm == "cut" else b"part X")
-    (found,) = [one for one in verify(at.settings).discrepancies if not one.is_note]
-    assert digest in found.where
+    (discrepancy,) = [one for one in verify(at.settings).discrepancies if not one.is_note]
+    assert digest in discrepancy.where
     s3.requests.clear()
     assert make(at).reused
     assert s3.counts() == {"PUT": 1}

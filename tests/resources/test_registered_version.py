@@ -48,8 +48,8 @@ def test_a_registered_version_scores_feature_rows_as_the_endpoint_does_to_the_la
     catalogue = Catalogue(f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path / "artifacts")
     client = catalogue.client()
     run = client.create_run(client.create_experiment("flights", (tmp_path / "artifacts" / "flights").as_uri())).info.run_id
-    asked = requests(300, seed=5)
-    features = offline_features(asked).select(NAMES)
+    rows = requests(300, seed=5)
+    features = offline_features(rows).select(NAMES)
     answers = answers_of(load(tmp_path / "r1", is_compiled=False).card)
     described = Described("flights-r1", TYPES, answers, features.head(1).rows())
     tags = {"bundle": "b" * 64, "release": "r1"}
@@ -62,7 +62,7 @@ def test_a_registered_version_scores_feature_rows_as_the_endpoint_does_to_the_la
     mlflow.set_tracking_uri(catalogue.url)
     loaded = mlflow.pyfunc.load_model("models:/flights@production")
     answer = loaded.predict(features.to_pandas())
-    served = load(tmp_path / "r1").score(payload(asked))
+    served = load(tmp_path / "r1").score(payload(rows))
     columns = [name for name in answers if name not in ("class", "decision")]
     scores = np.array(served).reshape(len(served), len(columns))
     assert len(np.unique(scores, axis=0)) > 10

@@ -12,7 +12,7 @@ from ml_assets.cli import cli
 from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.lineage.manifests import Output
 from ml_assets.services.verify.home import verify
-from resources.lineage import Made
+from resources.lineage import Build
 from resources.scratch_lineage import snapshots_above
 from resources.settings import settings
 from resources.store.remote_blobs import RemoteBlobs, open_blobs
@@ -40,7 +40,7 @@ def remote(space: Workspace) -> RemoteBlobs:
     return blobs
 
 
-def make(space: Workspace) -> Made:
+def make(space: Workspace) -> Build:
     return space.lineage.make(recipe("raw"), lambda: Output(FILES), run="r")
 
 

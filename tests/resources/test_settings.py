@@ -112,6 +112,18 @@ def test_dagster_finds_a_mounted_secret_and_shows_the_variable(tmp_path: Path) -
     assert done.stdout == "'ML_ASSETS_LEDGER' sqlite:////tmp/canary.db?timeout=9\n"
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"), [("LEGDER", "LEDGER"), ("PRODUCT", "PRODUCTS"), ("PERSON_KEYFILE", "PERSON_KEY_FILE")]
+)
+def test_a_misspelled_variable_is_refused_with_the_one_that_was_meant(name: str, meant: str) -> None:
+    with pytest.raises(SettingRefused, match=f"ML_ASSETS_{name} is not a setting, .* did you mean ML_ASSETS_{meant}?"):
+        settings({f"ML_ASSETS_{name}": "x"})
+
+
+def test_variables_that_kubernetes_sets_for_a_service_are_none_of_ours() -> None:
+    settings({"ML_ASSETS_PORT": "tcp://10.0.0.1:80", "ML_ASSETS_DAGSTER_SERVICE_HOST": "10.0.0.1", "ML_ASSETS_LEDGER_PORT": "1"})
+
+
 def test_texts_that_must_not_get_out_are_keys_passwords_and_queries() -> None:
     urls = {"LEDGER": "postgresql://ann:p%40ss@db/x", "STORE": "s3://bucket?key=one", "KEY": "plain", "MLFLOW": "http://host"}
     own_settings = settings({f"ML_ASSETS_{name}": value for name, value in urls.items()})

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from ml_assets.serving.client.server_process import ServerProcess
 from ml_assets.serving.http.home_page import example, newest_day
 from ml_assets.serving.requests.field import Field
-from tests.support.serving_store import REQUEST, Store, get, payload, post, requests, train
+from tests.support.serving_store import REQUEST, get, payload, post, requests, store_of_one
 
 ROWS = payload(requests(60, seed=21))
 
@@ -26,10 +26,7 @@ ROWS = payload(requests(60, seed=21))
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server whose release never changes."""
-    store = Store(tmp_path_factory.mktemp("home"))
-    train(store.home / "r", name="r1", seed=1)
-    store.point("r1", store.add(store.home / "r"))
-    with ServerProcess(store.argv) as server:
+    with ServerProcess(store_of_one(tmp_path_factory.mktemp("home")).argv) as server:
         yield server.base_url
 
 

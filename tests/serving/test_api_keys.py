@@ -7,7 +7,7 @@ from ml_assets.cli import cli
 from ml_assets.cli.serving.serve import configured_keys
 from ml_assets.serving.http.admission import Admission
 from ml_assets.serving.http.api_keys import KeysRefused, matching_key, new_key, parse_keys
-from ml_assets.serving.http.body_io import Request
+from ml_assets.serving.http.body_io import AsgiRequest
 from ml_assets.serving.requests.refusals import BadRequest
 
 PREDICT, PREDICT_LINE = new_key("predict")
@@ -15,12 +15,12 @@ ADMIN, ADMIN_LINE = new_key("admin")
 KEYS = parse_keys(f"{PREDICT_LINE}:web  # the site\n\n# more\n{ADMIN_LINE}\n")
 
 
-def request(authorization: str | None = None, *, address: str = "127.0.0.1") -> Request:
+def request(authorization: str | None = None, *, address: str = "127.0.0.1") -> AsgiRequest:
     headers = [(b"authorization", authorization.encode())] if authorization else []
-    return Request({"type": "http", "headers": headers, "client": (address, 1)}, None)
+    return AsgiRequest({"type": "http", "headers": headers, "client": (address, 1)}, None)
 
 
-def status(admission: Admission, asking: Request, scope: str) -> int:
+def status(admission: Admission, asking: AsgiRequest, scope: str) -> int:
     try:
         admission.admit(asking, scope)  # type: ignore[arg-type]
     except BadRequest as refused:

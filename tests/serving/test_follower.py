@@ -29,6 +29,7 @@ from resources.ledger.replicas import Replica
 from tests.conftest import settings_of
 from tests.support.records import answers, broken, release
 
+REPLICA = Replica(product="trains", environment="production", host="b", process=7, address="http://b:1")
 A, B, C = (release(f"2013-0{i}.{letter}", f"2013-0{i}") for i, letter in enumerate("abc", 1))
 
 
@@ -62,6 +63,17 @@ def cut_off(machine: Workspace) -> Callable[[], None]:
             path.rename(path.with_name(path.name.replace(gone.name, file.name)))
 
     return back
+
+
+def broken_glass(machine: Workspace, by: str, monkeypatch: pytest.MonkeyPatch) -> Follower:
+    """A server that rolled back while the ledger was away, and cannot write that to it now that it is back."""
+    follower = following(machine)
+    follower.pointer()
+    back = cut_off(machine)
+    follower.break_glass(None, by, "late rates look wrong")
+    back()
+    monkeypatch.setattr(follower, "_reconciled", lambda act: False)
+    return follower
 
 
 def test_a_promotion_and_a_rollback_elsewhere_reach_the_pointer_here(workspace: Workspace, machine: Workspace) -> None:
@@ -221,21 +233,21 @@ def test_the_check_names_a_server_that_serves_another_release_or_is_silent(
     for host, release_ in (("b", B), ("c", A)):
         digest, name = release_.snapshot, str(release_.facts["release"])
         follower.report(Replica(**about, host=host, address=f"http://{host}:1", release=name, bundle=digest))
-    found = recorded(workspace.endpoints, product)
-    assert not found.passed
-    assert "2013-02.b is recorded; http://c:1 on c (process 7) serves 2013-01.a" in found.description
+    serving = recorded(workspace.endpoints, product)
+    assert not serving.passed
+    assert "2013-02.b is recorded; http://c:1 on c (process 7) serves 2013-01.a" in serving.description
     follower.report(Replica(**about, host="c", address="http://c:1", release=now.release, bundle=now.bundle))
     assert recorded(workspace.endpoints, product).passed
     with workspace.ledger.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE replicas SET seen = seen - 60 WHERE host = 'b'")
-    found = recorded(workspace.endpoints, product)
-    assert not found.passed
-    assert "http://b:1 on b (process 7) serves 2013-02.b; its last report is 60 s old" in found.description
+    serving = recorded(workspace.endpoints, product)
+    assert not serving.passed
+    assert "http://b:1 on b (process 7) serves 2013-02.b; its last report is 60 s old" in serving.description
     with workspace.ledger.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE replicas SET seen = seen - 3600")
-    found = recorded(workspace.endpoints, product)
-    assert found.passed
-    assert "no server runs at" in found.description
+    serving = recorded(workspace.endpoints, product)
+    assert serving.passed
+    assert "no server runs at" in serving.description
 
 
 def test_a_server_is_asked_where_it_says_and_not_where_the_product_listens(
@@ -257,15 +269,10 @@ def test_a_server_is_asked_where_it_says_and_not_where_the_product_listens(
 def test_what_a_server_that_may_not_write_did_is_recorded_from_its_report(
     workspace: Workspace, machine: Workspace, product: Product, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    follower = following(machine)
-    follower.pointer()
-    back = cut_off(machine)
-    follower.break_glass(None, "ann", "late rates look wrong")
-    back()
-    monkeypatch.setattr(follower, "_reconciled", lambda act: False)
+    follower = broken_glass(machine, "ann", monkeypatch)
     assert (now := follower.pointer())
     assert (now.release, str(follower.link.break_glass)[:14]) == ("2013-01.a", "break-glass on")
-    follower.report(Replica(product="trains", environment="production", host="b", process=7, address="http://b:1"))
+    follower.report(REPLICA)
     (outcome,) = reconcile_reported(workspace.endpoints, product)
     assert outcome.endswith("rolled back to 2013-01.a")
     assert workspace.ledger.moves("trains", "production")[-1].body.by == "ann"
@@ -304,16 +311,16 @@ def test_a_pointer_that_lags_behind_other_machines_is_a_note_and_one_that_nobody
     follower.pointer()
     answers(workspace, C)
 
-    def found(space: Workspace) -> list[str]:
+    def serving(space: Workspace) -> list[str]:
         return [
             one.message for one in verify(space.settings).discrepancies if one.where.startswith("pointer") and not one.is_note
         ]
 
-    assert found(machine) == []
+    assert serving(machine) == []
     file = machine.endpoints.file("trains", "production")
     file.write_text(file.read_text().replace(B.snapshot, A.snapshot))
-    assert [message[:39] for message in found(machine)] == ["does not say what the ledger says: 2013"]
+    assert [message[:39] for message in serving(machine)] == ["does not say what the ledger says: 2013"]
     file.unlink()
-    assert found(machine) == []
+    assert serving(machine) == []
     workspace.endpoints.file("trains", "production").unlink()
-    assert found(workspace) == ["is not a file; 2013-03.c should serve"]
+    assert serving(workspace) == ["is not a file; 2013-03.c should serve"]

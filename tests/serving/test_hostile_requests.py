@@ -12,15 +12,12 @@ import pytest
 
 from ml_assets.serving.client.server_process import ServerProcess
 from tests.support.hostile import BODIES, GOOD
-from tests.support.serving_store import Store, get, post, train
+from tests.support.serving_store import get, post, store_of_one
 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    store = Store(tmp_path_factory.mktemp("home"))
-    train(store.home / "r", name="r1", seed=1)
-    store.point("r1", store.add(store.home / "r"))
-    with ServerProcess(store.argv) as server:
+    with ServerProcess(store_of_one(tmp_path_factory.mktemp("home")).argv) as server:
         yield server.base_url
 
 

@@ -13,21 +13,22 @@ from ml_assets.services.people.permission import NotPermitted
 from ml_assets.services.replicas.reconcile import reconcile_reported
 from ml_assets.serving.http.admission import Admission, Client
 from ml_assets.serving.http.api_keys import KeysRefused, new_key, parse_keys
-from ml_assets.serving.http.body_io import Request
+from ml_assets.serving.http.body_io import AsgiRequest
 from ml_assets.serving.requests.refusals import BadRequest
 from ml_assets.spec.people import PeopleSpec
 from ml_assets.spec.product import Product
 from resources.endpoints import break_glass
-from resources.ledger.replicas import Replica
-from tests.serving.test_follower import cut_off, following, machine
+from tests.serving.test_follower import REPLICA, broken_glass, cut_off, following, machine
 
 __all__ = ["machine"]
 TODAY = datetime.now(UTC).date()
 PAST = TODAY - timedelta(days=1)
 
 
-def asking(key: str) -> Request:
-    return Request({"type": "http", "headers": [(b"authorization", f"Bearer {key}".encode())], "client": ("10.0.0.7", 1)}, None)
+def asking(key: str) -> AsgiRequest:
+    return AsgiRequest(
+        {"type": "http", "headers": [(b"authorization", f"Bearer {key}".encode())], "client": ("10.0.0.7", 1)}, None
+    )
 
 
 @pytest.fixture
@@ -109,13 +110,7 @@ def test_breaking_the_glass_takes_an_owner_who_may_too(workspace: Workspace, mac
 def test_a_report_that_names_somebody_who_may_not_moves_nothing(
     workspace: Workspace, machine: Workspace, named: Product, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    follower = following(machine)
-    follower.pointer()
-    back = cut_off(machine)
-    follower.break_glass(None, "ben", "late")
-    back()
-    monkeypatch.setattr(follower, "_reconciled", lambda act: False)
-    follower.report(Replica(product="trains", environment="production", host="b", process=7, address="http://b:1"))
+    broken_glass(machine, "ben", monkeypatch).report(REPLICA)
     (outcome,) = reconcile_reported(workspace.endpoints, named)
     assert "over: trains: product.yaml says under people.rollback" in outcome
     act = break_glass.read(machine.settings.break_glass("trains", "production"))

@@ -9,17 +9,14 @@ from ml_assets.serving.log.reader import read
 from ml_assets.serving.log.writer import PredictionLog
 from ml_assets.serving.requests.parser import Limits
 from tests.support.in_process import app_of, ask, within
-from tests.support.serving_store import Store, payload, requests, train
+from tests.support.serving_store import Store, payload, requests, store_of_one
 
 ROWS = payload(requests(3, seed=31))
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    store = Store(tmp_path_factory.mktemp("home"))
-    train(store.home / "r", name="r1", seed=1)
-    store.point("r1", store.add(store.home / "r"))
-    return store
+    return store_of_one(tmp_path_factory.mktemp("home"))
 
 
 def logged(store: Store, folder: Path, body: bytes, limits: Limits) -> list[str]:

@@ -20,7 +20,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from ml_assets.serving.client.server_process import ServerProcess
-from tests.support.serving_store import Store, get, train
+from tests.support.serving_store import get, store_of_one
 
 CHECKS = [
     not_a_server_error,
@@ -34,10 +34,7 @@ PLAIN = ["/livez", "/readyz", "/version", "/metrics"]
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    store = Store(tmp_path_factory.mktemp("home"))
-    train(store.home / "r", name="r1", seed=1)
-    store.point("r1", store.add(store.home / "r"))
-    with ServerProcess(store.argv) as server:
+    with ServerProcess(store_of_one(tmp_path_factory.mktemp("home")).argv) as server:
         yield server.base_url
 
 

@@ -16,17 +16,14 @@ from ml_assets.serving.http.api_keys import new_key, parse_keys
 from ml_assets.serving.log import writer
 from ml_assets.serving.log.writer import PredictionLog
 from tests.support.in_process import app_of, ask, within
-from tests.support.serving_store import Store, payload, requests, train
+from tests.support.serving_store import Store, payload, requests, store_of_one
 
 ROWS = payload(requests(40, seed=31))
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    store = Store(tmp_path_factory.mktemp("home"))
-    train(store.home / "r", name="r1", seed=1)
-    store.point("r1", store.add(store.home / "r"))
-    return store
+    return store_of_one(tmp_path_factory.mktemp("home"))
 
 
 def test_more_rows_than_may_wait_are_refused_at_once_with_a_time_to_come_back(store: Store, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ MARCH = (dt.datetime(2024, 3, 1), dt.datetime(2024, 4, 1))
 MARCH_5 = "2024-03-05T10:00:00"
 
 
-def asked(folder: Path, *moments: Any, hour: int = 0, first: int = 0) -> Path:
+def log_of(folder: Path, *moments: Any, hour: int = 0, first: int = 0) -> Path:
     """One flush of questions about these moments, asked at an hour long after them."""
     numbers = range(first, first + len(moments))
     asked_at = NOON + dt.timedelta(hours=hour)
@@ -30,11 +30,11 @@ def about(folder: Path, cache: Path, span: tuple[dt.datetime, dt.datetime] = MAR
 
 def test_questions_about_a_month_are_those_asked_at_any_time(tmp_path: Path) -> None:
     folder = tmp_path / "log"
-    asked(folder, MARCH_5, "2024-05-01T00:00:00")
-    asked(folder, "2024-03-31T23:30:00-02:00", "2024-05-20T00:00:00+02:00", hour=3, first=2)
-    asked(folder, "2025-03-05T10:00:00", hour=5, first=4)
+    log_of(folder, MARCH_5, "2024-05-01T00:00:00")
+    log_of(folder, "2024-03-31T23:30:00-02:00", "2024-05-20T00:00:00+02:00", hour=3, first=2)
+    log_of(folder, "2025-03-05T10:00:00", hour=5, first=4)
     assert [text[7:26] for text in about(tmp_path, tmp_path)] == ["2024-03-05T10:00:00", "2024-03-31T23:30:00"]
-    asked(folder, "2024-03-07T00:00:00Z", hour=7, first=5)
+    log_of(folder, "2024-03-07T00:00:00Z", hour=7, first=5)
     assert len(about(tmp_path, tmp_path)) == 3, "a file that came since is known too"
     for cached in (tmp_path / "question-times").iterdir():
         cached.unlink()
@@ -43,7 +43,7 @@ def test_questions_about_a_month_are_those_asked_at_any_time(tmp_path: Path) -> 
 
 def test_only_files_that_have_such_questions_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Files beyond it are not opened, once it is known what they hold: one that is gone bad is not noticed."""
-    march, may = asked(tmp_path / "log", MARCH_5), asked(tmp_path / "log", "2024-05-05T10:00:00", hour=4, first=1)
+    march, may = log_of(tmp_path / "log", MARCH_5), log_of(tmp_path / "log", "2024-05-05T10:00:00", hour=4, first=1)
     times = QuestionTimes(tmp_path / "log", "at", *MARCH, tmp_path)
     assert times.chosen([march, may]) == {march}
     may.write_bytes(b"no Parquet")
@@ -55,7 +55,7 @@ def test_only_files_that_have_such_questions_are_read(tmp_path: Path, monkeypatc
 
 @pytest.mark.parametrize("odd", ["soon", None, 5, "20240305"])
 def test_a_file_with_a_moment_that_cannot_be_read_is_always_read(tmp_path: Path, odd: Any) -> None:
-    asked(tmp_path / "log", odd, "2025-01-01T00:00:00")
+    log_of(tmp_path / "log", odd, "2025-01-01T00:00:00")
     requests = about(tmp_path, tmp_path)
     assert len(requests) == 1, "the question itself is left to whoever knows its field"
 
@@ -63,7 +63,7 @@ def test_a_file_with_a_moment_that_cannot_be_read_is_always_read(tmp_path: Path,
 def test_what_a_compaction_joins_is_read_once(tmp_path: Path) -> None:
     folder = tmp_path / "log"
     for first in range(4):
-        asked(folder, MARCH_5, first=first)
+        log_of(folder, MARCH_5, first=first)
     before = about(tmp_path, tmp_path)
     assert compact(hour_folder(folder, read(folder)["id"][0]))
     assert about(tmp_path, tmp_path) == before

@@ -35,8 +35,8 @@ def test_the_rules_of_a_bundle_are_held_to_and_said(tmp_path: Path) -> None:
     with pytest.raises(BadRequest) as caught:
         bundle.requests.decode(json.dumps({**good, "wind_speed": 101}).encode())
     assert (caught.value.status, caught.value.reason) == (422, "rule")
-    said = "Each row keeps: wind_speed <= distance (windy_flights_are_short)"
-    assert document(bundle.requests, bundle.card)["components"]["schemas"]["Request"]["description"] == said
+    rule = "Each row keeps: wind_speed <= distance (windy_flights_are_short)"
+    assert document(bundle.requests, bundle.card)["components"]["schemas"]["Request"]["description"] == rule
     page = home_page(bundle, VERSION, {}).decode()
     assert "windy_flights_are_short" in page
     assert "wind_speed &lt;= distance" in page

@@ -14,7 +14,7 @@ import pytest
 from ml_assets.core.digests import digest_file
 from ml_assets.serving.release.bundle_files import BundleFiles, BundleRefused
 from ml_assets.serving.release.switch import Endpoint
-from ml_assets.serving.release.trial_process import Trial
+from ml_assets.serving.release.trial_process import TrialProcess
 from ml_assets.serving.requests.parser import Limits
 from resources.endpoints import pointer as pointers
 from tests.support.serving_store import SQL, Release, Store, train
@@ -32,8 +32,8 @@ def folder(original: tuple[Path, Release], tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def trial() -> Iterator[Trial]:
-    trial = Trial(seconds=20)
+def trial() -> Iterator[TrialProcess]:
+    trial = TrialProcess(seconds=20)
     yield trial
     trial.close()
 
@@ -48,12 +48,12 @@ def edit(path: Path, change: Callable[[Any], None]) -> None:
     path.write_text(json.dumps(content))
 
 
-def test_a_whole_bundle_passes_its_trial(trial: Trial, folder: Path) -> None:
+def test_a_whole_bundle_passes_its_trial(trial: TrialProcess, folder: Path) -> None:
     trial.load(recorded(folder), Limits())
 
 
 @pytest.mark.long
-def test_damaged_models_with_matching_digests_never_end_this_process(trial: Trial, folder: Path) -> None:
+def test_damaged_models_with_matching_digests_never_end_this_process(trial: TrialProcess, folder: Path) -> None:
     rng, content = random.Random(12), (folder / "model.cbm").read_bytes()
     outcomes = []
     for _ in range(15):
@@ -72,13 +72,13 @@ def test_damaged_models_with_matching_digests_never_end_this_process(trial: Tria
 
 
 def test_a_bundle_that_ends_the_process_that_loads_it_is_refused(
-    trial: Trial, folder: Path, monkeypatch: pytest.MonkeyPatch
+    trial: TrialProcess, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def crash(*_: object, **__: object) -> None:
         os.kill(os.getpid(), 9)
 
     monkeypatch.setattr("ml_assets.serving.release.trial_process.load", crash)
-    own = Trial(seconds=5)
+    own = TrialProcess(seconds=5)
     with pytest.raises(BundleRefused, match="ended the process that tried it, with -9"):
         own.load(recorded(folder), Limits())
     own.close()
@@ -88,7 +88,7 @@ def test_a_bundle_that_hangs_is_refused_in_time(folder: Path) -> None:
     (folder / "features.sql").write_text(
         f"select * from ({SQL}) where (select sum(hash(a.range, b.range)) from range(1000000) a, range(1000000) b) > 0"
     )
-    own, started = Trial(seconds=1), time.monotonic()
+    own, started = TrialProcess(seconds=1), time.monotonic()
     with pytest.raises(BundleRefused, match="not loaded after 1 s"):
         own.load(recorded(folder), Limits())
     assert time.monotonic() - started < 5
@@ -97,14 +97,14 @@ def test_a_bundle_that_hangs_is_refused_in_time(folder: Path) -> None:
 
 def test_a_candidate_that_is_slow_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ml_assets.serving.release.trial_process.SLOWEST_ROW_SECONDS", 1e-6)
-    own = Trial(seconds=20)
+    own = TrialProcess(seconds=20)
     with pytest.raises(BundleRefused, match="scoring one row took"):
         own.load(recorded(folder), Limits())
     own.close()
 
 
 def test_a_lost_nursery_is_a_refusal_that_says_what_to_do(folder: Path) -> None:
-    own = Trial(seconds=5)
+    own = TrialProcess(seconds=5)
     os.kill(own._pid, 9)
     with pytest.raises(BundleRefused, match="restart the server"):
         own.load(recorded(folder), Limits())
@@ -142,7 +142,7 @@ def not_a_number(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("harm", [permuted, constant, another_schema, not_a_number])
-def test_a_candidate_that_loads_but_is_wrong_is_refused(trial: Trial, folder: Path, harm: Callable[[Path], None]) -> None:
+def test_a_candidate_that_loads_but_is_wrong_is_refused(trial: TrialProcess, folder: Path, harm: Callable[[Path], None]) -> None:
     harm(folder)
     with pytest.raises(BundleRefused, match=r"golden row|Expected|must|Invalid"):
         trial.load(recorded(folder), Limits())
@@ -171,20 +171,20 @@ def link_folder(folder: Path) -> None:
     ],
     ids=["pickle", "MLmodel", "code", "py", "cbm-pickle", "link", "folder-link"],
 )
-def test_a_poisoned_bundle_is_refused(trial: Trial, folder: Path, poison: Callable[[Path], object]) -> None:
+def test_a_poisoned_bundle_is_refused(trial: TrialProcess, folder: Path, poison: Callable[[Path], object]) -> None:
     poison(folder)
     with pytest.raises(BundleRefused):
         trial.load(recorded(folder), Limits())
 
 
 @pytest.mark.parametrize("name", ["../outside.json", "/etc/passwd", "lookups/../../x.parquet", "lookups/..parquet"])
-def test_a_listing_that_names_files_outside_is_refused(trial: Trial, folder: Path, name: str) -> None:
+def test_a_listing_that_names_files_outside_is_refused(trial: TrialProcess, folder: Path, name: str) -> None:
     files = recorded(folder)
     with pytest.raises(BundleRefused):
         trial.load(BundleFiles(folder, {**(files.digests or {}), name: "0" * 64}), Limits())
 
 
-class Meddling(Trial):
+class Meddling(TrialProcess):
     """Passes a bundle, and harms it before anyone else reads it."""
 
     harm: Callable[[Path], object] = staticmethod(lambda folder: None)

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from ml_assets.core.lineage.facts import EvaluationFacts
-from ml_assets.services.rederived import contradictions
+from ml_assets.services.rederived_verdict import contradictions
 from tests.support.homes.path_homes import Home
 from tests.support.homes.shop import DAYS, deliver, shop
 

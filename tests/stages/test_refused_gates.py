@@ -13,7 +13,7 @@ import dagster as dg
 import pytest
 
 from ml_assets.core.lineage.manifests import Manifest
-from ml_assets.services.automation.causes import causes
+from ml_assets.services.automation.product_notices import causes
 from ml_assets.services.judging.gate_standards import note_verdicts, refused_by_note, refused_gates
 from resources.dagster_resources import resources_of
 from resources.ledger.ledger import Ledger
@@ -34,8 +34,8 @@ def judged_by_row(product: str, partition: str) -> Manifest:
     """An evaluation whose rows turned out to be alike by hour."""
     design = {"unit": "hour", "claim": "floor", "effect": 4.0, "low": 2.5}
     verdict = {"decision": "INCONCLUSIVE", "unit": "row", "design": design}
-    made = manifest("judged", stage="evaluation", partition=partition, facts={**JUDGED, "verdict": verdict})
-    return replace(made, recipe=replace(made.recipe, product=product))
+    evaluation = manifest("judged", stage="evaluation", partition=partition, facts={**JUDGED, "verdict": verdict})
+    return replace(evaluation, recipe=replace(evaluation.recipe, product=product))
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from ml_assets.cli import cli
 from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.drift.histogram_json import to_json
 from ml_assets.core.drift.histograms import count
-from ml_assets.core.drift.verdict import Verdict
+from ml_assets.core.drift.verdict import DriftVerdict
 from ml_assets.core.lineage.manifests import Input, Manifest, Recipe
 from ml_assets.services.proofs.plausible import refuse_held
 from ml_assets.services.watching.overview import drift_page, watched
@@ -90,13 +90,13 @@ def space(workspace: Workspace) -> Workspace:
     return workspace
 
 
-def data(space: Workspace, product: Product, day: str = DAYS[-1]) -> Verdict:
+def data(space: Workspace, product: Product, day: str = DAYS[-1]) -> DriftVerdict:
     features = space.ledger.current("shop", "features", day)
     assert features is not None
     return of_data(Summaries.of(space.lineage, product, space.settings), features)[-1]
 
 
-def scores(space: Workspace, product: Product, day: str = DAYS[-1]) -> Verdict:
+def scores(space: Workspace, product: Product, day: str = DAYS[-1]) -> DriftVerdict:
     monitoring = space.ledger.current("shop", "monitoring", day)
     assert monitoring is not None
     return of_scores(space.lineage, product, monitoring)[-1]

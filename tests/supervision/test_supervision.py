@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from ml_assets.services.supervision import supervised, supervisor
-from ml_assets.services.supervision.part import Address, PortTaken, refuse_taken_ports
+from ml_assets.services.supervision.part import Address, PortsTaken, refuse_taken_ports
 from ml_assets.services.supervision.part_locks import PartRuns
 from tests.support.browser import eventually
 from tests.support.command_line import free_port
@@ -212,5 +212,5 @@ def test_what_is_wrong_with_the_machine_is_at_the_health_port(supervision: Super
 
 def test_the_same_port_twice_is_refused() -> None:
     address = Address("127.0.0.1", free_port(), "--port")
-    with pytest.raises(PortTaken, match=f"port {address.port} is given twice"):
+    with pytest.raises(PortsTaken, match=f"port {address.port} is given twice"):
         refuse_taken_ports([("a", address), ("b", address)])

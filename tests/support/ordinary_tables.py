@@ -70,20 +70,20 @@ NUMBERS: dict[str, Callable[[float], float]] = {
 
 def everything() -> pl.DataFrame:
     """A table with all of them: our own words, words of SQL and other alphabets as names, decorated numbers, ids, constants."""
-    made = rows()
-    random, count = made.random, made.count
+    table = rows()
+    random, count = table.random, table.count
     return pl.DataFrame(
         {
-            "zeit": [with_zone(moment, number) for number, moment in enumerate(made.at)],
+            "zeit": [with_zone(moment, number) for number, moment in enumerate(table.at)],
             "row": np.arange(count) % 50,
             "key": random.random(count).round(2),
             "score": random.random(count).round(3),
             "reason": random.choice(["late", "lost"], count),
-            "partition": made.kind,
+            "partition": table.kind,
             "select": random.integers(0, 9, count),
             "from": random.choice(["north", "south"], count),
             "class": random.random(count).round(3),
-            "größe": [WRITTEN["currency"](value) for value in made.x],
+            "größe": [WRITTEN["currency"](value) for value in table.x],
             "rabatt": [WRITTEN["percent"](value) for value in random.normal(size=count)],
             "数量": random.integers(0, 9, count),
             "id": [
@@ -91,6 +91,6 @@ def everything() -> pl.DataFrame:
             ],
             "always": ["same"] * count,
             "never": [""] * count,
-            "label": np.where(made.label, "yes", "no"),
+            "label": np.where(table.label, "yes", "no"),
         }
     )

@@ -23,8 +23,8 @@ from selenium.webdriver.common.by import By
 from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.slack_message import slack_message
 from ml_assets.services.automation.attempts import settle
-from ml_assets.services.automation.causes import causes
 from ml_assets.services.automation.dead_runs import end_dead_runs
+from ml_assets.services.automation.product_notices import causes
 from resources.dagster_instance import open_instance
 from resources.ledger import attempts
 from resources.settings import ROOT, settings

@@ -198,6 +198,14 @@ def train(folder: Path, *, name: str, seed: int, task: Task = "binary", sql: str
     return release
 
 
+def store_of_one(home: Path) -> Store:
+    """A store whose one release, r1, serves."""
+    store = Store(home)
+    train(home / "r", name="r1", seed=1)
+    store.point("r1", store.add(home / "r"))
+    return store
+
+
 def _write_members(folder: Path, release: Release) -> None:
     golden = requests(25, seed=99)
     card = {
@@ -236,12 +244,12 @@ def get(base_url: str, path: str) -> str:
 def main() -> None:
     """Serve production of a test store."""
     from ml_assets.serving.http.app import create_app
-    from ml_assets.serving.http.listen_address import Place
+    from ml_assets.serving.http.listen_address import ListenAddress
     from ml_assets.serving.http.server import run
     from ml_assets.serving.http.worker_processes import fork_workers
     from ml_assets.serving.log.writer import PredictionLog
     from ml_assets.serving.release.switch import Endpoint
-    from ml_assets.serving.release.trial_process import Trial
+    from ml_assets.serving.release.trial_process import TrialProcess
 
     parser = argparse.ArgumentParser()
     parser.add_argument("--home", type=Path)
@@ -252,10 +260,10 @@ def main() -> None:
     parser.add_argument("--drain-seconds", type=float, default=0.05)
     given = parser.parse_args()
     store = Store(given.home)
-    place = Place("127.0.0.1", given.port, given.ready_file)
+    place = ListenAddress("127.0.0.1", given.port, given.ready_file)
     place, peers = fork_workers(given.workers, place) if given.workers > 1 else (place, None)
     is_compiled = settings().compiled
-    trial = Trial(is_compiled=is_compiled)
+    trial = TrialProcess(is_compiled=is_compiled)
     endpoint = Endpoint(
         product="flights",
         environment="production",

@@ -119,8 +119,8 @@ def _label(node: Node) -> str:
     failures = f"  failed: {', '.join(failed)}" if failed else ""
     recalled = f"  RECALLED: {node['recalled']}" if "recalled" in node else ""
     trained = f"  trained because {node['trained_because']}" if "trained_because" in node else ""
-    asked = f"  asked for by {node['asked_by']}" if "asked_by" in node else ""
-    about = f"{name}{verdict}{passed}{failures}{recalled}{trained}{asked}"
+    asker = f"  asked for by {node['asked_by']}" if "asked_by" in node else ""
+    about = f"{name}{verdict}{passed}{failures}{recalled}{trained}{asker}"
     return f"{where}  {node['data_version'][:16]}  code {node['code'][:8]}{about}"
 
 

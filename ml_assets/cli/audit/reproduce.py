@@ -51,7 +51,7 @@ def reproduce(space: Workspace, release: Manifest, *, start: str = "raw", quiet:
     started = time.monotonic()
     compared: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="ml-assets-reproduce-", ignore_cleanup_errors=True) as folder:
-        tell = _Progress(quiet=quiet)
+        tell = _ReproduceProgress(quiet=quiet)
         builder = Rebuilder(space.lineage, lineage_above(space.snapshots, Path(folder)), space.dbt, product, KEPT[start], tell)
         try:
             tested = space.lineage.tested(made_from["evaluation"])
@@ -72,7 +72,7 @@ def reproduce(space: Workspace, release: Manifest, *, start: str = "raw", quiet:
     return {**named, **rows, "seconds": round(time.monotonic() - started, 1)}
 
 
-class _Progress:
+class _ReproduceProgress:
     """Progress: the stages on one line, a dot for each partition."""
 
     def __init__(self, *, quiet: bool) -> None:

@@ -47,11 +47,11 @@ def command(as_json: bool, export: TextIO | None) -> None:
     sys.exit(0 if result.is_clean else 1)
 
 
-def _progress(is_quiet: bool) -> "_Progress":
-    return _Progress(is_quiet or not sys.stderr.isatty())
+def _progress(is_quiet: bool) -> "_VerifyProgress":
+    return _VerifyProgress(is_quiet or not sys.stderr.isatty())
 
 
-class _Progress:
+class _VerifyProgress:
     """Shows progress on one line of a terminal."""
 
     def __init__(self, is_quiet: bool) -> None:

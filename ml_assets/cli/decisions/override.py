@@ -3,7 +3,7 @@
 import click
 
 from ml_assets.cli.shared.completion import PRODUCT
-from ml_assets.cli.shared.context import product_named, workspace
+from ml_assets.cli.shared.context import partition_named, product_named, workspace
 from ml_assets.cli.shared.decisions import go_on
 from ml_assets.cli.shared.person import decided_by
 from ml_assets.core.release.identity import By
@@ -25,6 +25,7 @@ def command(product: str, partition: str, by: By, reason: str, as_json: bool) ->
 
     space = workspace()
     spec = product_named(product, space.settings)
+    partition = partition_named(space, spec, partition)
     entry = overrule(space.lineage, spec, partition, by=by, reason=reason, via="cli")
     outcome = {"decision": "override", "partition": partition, "passed_over": list(entry.body.reasons)}
     outcome |= {"by": entry.body.by, "reason": entry.body.reason}

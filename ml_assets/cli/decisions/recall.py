@@ -16,7 +16,7 @@ from ml_assets.core.release.identity import By, Identity
 from ml_assets.spec.product import Product
 
 if TYPE_CHECKING:
-    from ml_assets.services.recall_plan import Consequences, Rollback
+    from ml_assets.services.recall_plan import Consequences, PlannedRollback
 
 
 @click.command()
@@ -114,7 +114,7 @@ def _apply(space: Workspace, product: Product, follows: "Consequences", *, quiet
     return {"recorded": is_new, "runs": runs, "answers": serving}
 
 
-def _roll_back(space: Workspace, product: Product, step: "Rollback", follows: "Consequences") -> str:
+def _roll_back(space: Workspace, product: Product, step: "PlannedRollback", follows: "Consequences") -> str:
     from ml_assets.services.replicas.notify import notify_server
 
     if step.to is None:

@@ -16,7 +16,7 @@ from ml_assets.cli.shared.counter import counter
 if TYPE_CHECKING:
     from ml_assets.core.gate_lab.diagnoses import Diagnosis, Leak
     from ml_assets.core.gates.claims import ClaimResult
-    from ml_assets.services.gate_lab.past_walk import Step
+    from ml_assets.services.gate_lab.past_walk import WalkedPartition
     from ml_assets.services.gate_lab.planted_truths import Planted
 
 
@@ -95,7 +95,7 @@ def _planted_rows(plants: "Sequence[Planted]", leaks: "Sequence[Leak]") -> list[
     ]
 
 
-def _lines(steps: "Sequence[Step]", planted: list[dict[str, Any]], diagnoses: "Sequence[Diagnosis]") -> Iterator[str]:
+def _lines(steps: "Sequence[WalkedPartition]", planted: list[dict[str, Any]], diagnoses: "Sequence[Diagnosis]") -> Iterator[str]:
     gates = steps[0].case.product.gates
     budget = f"alpha {gates.budget.alpha:g}, {gates.budget.looks} looks, {gates.budget.ships} ships"
     yield f"unit {gates.unit}, {budget}: level {100 * steps[0].verdict.level:.3g} % a look; nothing is charged or recorded"
@@ -118,7 +118,7 @@ def _lines(steps: "Sequence[Step]", planted: list[dict[str, Any]], diagnoses: "S
         yield "nothing is wrong with the block that the past shows"
 
 
-def _heading(step: "Step") -> str:
+def _heading(step: "WalkedPartition") -> str:
     row = step.to_dict()
     served = f"{step.champion.partition} served" if step.champion else "no release served"
     if step.answering is not None:

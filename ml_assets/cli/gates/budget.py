@@ -9,10 +9,10 @@ import click
 from ml_assets.cli.shared.completion import PRODUCT
 from ml_assets.cli.shared.context import product_named, workspace
 from ml_assets.cli.shared.tables import columns
-from ml_assets.services.judging.kept_words import kept_next
+from ml_assets.services.judging.kept_candidate_text import kept_next
 from ml_assets.services.next_window import next_partition
 from ml_assets.spec.product import Product
-from resources.ledger.budget import Budget, Window
+from resources.ledger.budget import Budget, BudgetWindow
 
 SHOWN = 12
 """Partitions that the picture has, the newest."""
@@ -50,7 +50,7 @@ def _declared(product: Product) -> dict[str, Any]:
     }
 
 
-def _row(window: Window) -> dict[str, Any]:
+def _row(window: BudgetWindow) -> dict[str, Any]:
     looks = [
         {
             "number": look.number,

@@ -19,7 +19,7 @@ from ml_assets.core.lineage.facts import EvaluationFacts
 
 if TYPE_CHECKING:
     from ml_assets.core.gate_lab.mutants import Mutation
-    from ml_assets.services.gate_lab.subject import Subject
+    from ml_assets.services.gate_lab.subject import MutationSubject
 
 WIDE = 150
 
@@ -46,14 +46,14 @@ def command(
     for nothing; they change no exit code.
     """
     from ml_assets.services.gate_lab.stored_comparisons import case_of, under
-    from ml_assets.services.gate_lab.subject import Subject
+    from ml_assets.services.gate_lab.subject import MutationSubject
 
     space = workspace()
     spec = under(product_named(product, space.settings), policy)
     _refuse_unknown(only)
     begun = time.monotonic()
     with _scratch(keep) as folder:
-        on = Subject(case_of(space.lineage, spec, partition), folder)
+        on = MutationSubject(case_of(space.lineage, spec, partition), folder)
         if not as_json:
             click.echo("\n".join(_heading(on)))
         mutations = []
@@ -81,7 +81,7 @@ def command(
     sys.exit(1 if findings else 0)
 
 
-def mutants() -> "dict[str, Callable[[Subject], Mutation]]":
+def mutants() -> "dict[str, Callable[[MutationSubject], Mutation]]":
     """Every mutant by name."""
     from ml_assets.services.gate_lab import leak_mutants, lock_mutants, model_mutants, window_mutants
 
@@ -108,7 +108,7 @@ def _scratch(keep: bool) -> Iterator[Path]:
         yield Path(name)
 
 
-def _mutated(on: "Subject", only: tuple[str, ...], tell: Counter) -> "Iterator[Mutation]":
+def _mutated(on: "MutationSubject", only: tuple[str, ...], tell: Counter) -> "Iterator[Mutation]":
     wanted = {name: make for name, make in mutants().items() if not only or name in only}
     for number, (name, make) in enumerate(wanted.items(), 1):
         tell(f"mutant {number} of {len(wanted)}: {name}")
@@ -117,7 +117,7 @@ def _mutated(on: "Subject", only: tuple[str, ...], tell: Counter) -> "Iterator[M
         yield replace(mutation, seconds=time.monotonic() - begun)
 
 
-def _pairs(on: "Subject", draws: int, tell: Counter) -> list[dict[str, Any]]:
+def _pairs(on: "MutationSubject", draws: int, tell: Counter) -> list[dict[str, Any]]:
     from ml_assets.services.gate_lab.aa_pairs import seeds, tally
 
     if "champion" not in on.baselines:
@@ -126,7 +126,7 @@ def _pairs(on: "Subject", draws: int, tell: Counter) -> list[dict[str, Any]]:
     return tally(on, seeds(on, count=3), draws=draws, tell=tell).rows()
 
 
-def _heading(on: "Subject") -> Iterator[str]:
+def _heading(on: "MutationSubject") -> Iterator[str]:
     gates = on.product.gates
     champion = EvaluationFacts.of(on.case.evaluation).champion
     against = champion.release if champion else "no champion: a first release"

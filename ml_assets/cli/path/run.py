@@ -136,6 +136,8 @@ def _run(
         click.echo(f"  {failure}", err=True)
     if not quiet:
         click.echo(f"{product.name} {key}: {came.kind}: {came.reason}")
+        if came.kind == "data refused" and "`ml-assets accept" not in came.reason:
+            click.echo(f"  next: {_delivers_again(product, key)}", err=True)
     return {
         "product": product.name,
         "partition": key,
@@ -146,6 +148,13 @@ def _run(
         "failures": progress.failures,
         "outcome": {"kind": came.kind, "reason": came.reason},
     }
+
+
+def _delivers_again(product: Product, key: str) -> str:
+    tables = [*product.delivery.tables]
+    table = tables[0] if len(tables) == 1 else "TABLE"
+    deliver = f"`ml-assets deliver {product.name} {table} FILE --partition {key}` delivers it"
+    return f"{deliver}, then `ml-assets run {product.name} --partition {key}`"
 
 
 def _announce_stale(space: Workspace, product: Product, key: str, *, quiet: bool) -> int:

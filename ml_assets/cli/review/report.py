@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from ml_assets.cli.shared.completion import PRODUCT
-from ml_assets.cli.shared.context import product_named, workspace
+from ml_assets.cli.shared.context import partition_named, product_named, workspace
 from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.lineage.manifests import Manifest
 
@@ -32,8 +32,8 @@ def command(product: str, partition: str | None, output: Path) -> None:
     """
     from ml_assets.core.evaluation.markdown_report import Context, review
     from ml_assets.services.judging.gate_standards import gate_breaches
-    from ml_assets.services.judging.kept_words import kept_asked, kept_next
-    from ml_assets.services.judging.unasked import unasked
+    from ml_assets.services.judging.kept_candidate_text import kept_asked, kept_next
+    from ml_assets.services.judging.unasked_candidate import unasked
     from ml_assets.services.judging.verdict_evidence import changes_since_champion, earlier_looks
     from ml_assets.services.review.report_folder import make
     from ml_assets.services.stale_evaluations import not_charged, stale_evaluations
@@ -43,7 +43,8 @@ def command(product: str, partition: str | None, output: Path) -> None:
     evaluated = space.ledger.partitions(product, "evaluation")
     if not partition and not evaluated:
         raise click.ClickException(f"{product}: nothing is evaluated yet; `ml-assets run {product}` runs the path")
-    evaluation = space.lineage.current(spec, "evaluation", partition or evaluated[-1])
+    key = partition_named(space, spec, partition) if partition else evaluated[-1]
+    evaluation = space.lineage.current(spec, "evaluation", key)
     measured = json.loads(space.snapshots.read(evaluation.snapshot, "metrics.json"))
     make(output)
     plots = _write_members(space, evaluation, output)

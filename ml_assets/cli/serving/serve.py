@@ -20,19 +20,21 @@ if TYPE_CHECKING:
     from ml_assets.serving.http.app import App
     from ml_assets.serving.http.operator_routes import RollBack
     from ml_assets.serving.http.peer_workers import Peers
-    from ml_assets.serving.release.trial_process import Trial
+    from ml_assets.serving.release.switch import Endpoint
+    from ml_assets.serving.release.trial_process import TrialProcess
+    from ml_assets.serving.requests.parser import Limits
     from ml_assets.spec.product import Product
 
 
-def _print_new_key(context: click.Context, option: click.Parameter, asked: str | None) -> None:
-    if asked is None:
+def _print_new_key(context: click.Context, option: click.Parameter, value: str | None) -> None:
+    if value is None:
         return
     from ml_assets.serving.http.api_keys import SERVED, new_key
 
-    name, owner, until = [*asked.split(":"), "", ""][:3]
+    name, owner, until = [*value.split(":"), "", ""][:3]
     scope = next((scope for scope in SERVED if scope == name), None)
-    if scope is None or asked.count(":") > 2:
-        raise click.BadParameter(f"{asked!r} is not SCOPE[:OWNER[:LAST_DAY]] with a scope of {', '.join(SERVED)}")
+    if scope is None or value.count(":") > 2:
+        raise click.BadParameter(f"{value!r} is not SCOPE[:OWNER[:LAST_DAY]] with a scope of {', '.join(SERVED)}")
     key, line = new_key(scope, owner, last_day(until) if until else None)
     click.echo(f"key, shown once:          {key}\nline for ML_ASSETS_KEYS:  {line}")
     context.exit()
@@ -93,18 +95,18 @@ def command(
     API keys are required where ML_ASSETS_KEYS holds their hashes, or names a file of them. With ML_ASSETS_COMPILED=false, DuckDB
     and CatBoost compute every row: slower, with the same scores. /version says which engines compute.
     """
-    from ml_assets.serving.http.listen_address import Place
+    from ml_assets.serving.http.listen_address import ListenAddress
     from ml_assets.serving.http.server import run
     from ml_assets.serving.http.worker_processes import fork_workers
-    from ml_assets.serving.release.trial_process import Trial
+    from ml_assets.serving.release.trial_process import TrialProcess
 
     space = workspace()
     spec = product_named(product, space.settings)
-    place = Place(host or spec.endpoint.host, spec.endpoint.port if port is None else port, ready_file)
+    place = ListenAddress(host or spec.endpoint.host, spec.endpoint.port if port is None else port, ready_file)
     if ready_file is None:
         click.echo(f"{product} ({environment}) on http://{place.host}:{place.port}", err=True)
     place, peers = fork_workers(workers, place) if workers > 1 else (place, None)
-    trial = Trial(is_compiled=space.settings.compiled)  # forks: before anything starts a thread
+    trial = TrialProcess(is_compiled=space.settings.compiled)  # forks: before anything starts a thread
     app = _app(space, spec, environment, trial=trial, peers=peers, source=pointer or followed(space, product, environment))
 
     def listening(url: str) -> None:
@@ -161,7 +163,7 @@ def _app(
     product: "Product",
     environment: str,
     *,
-    trial: "Trial",
+    trial: "TrialProcess",
     peers: "Peers | None",
     source: "Path | Follower",
 ) -> "App":
@@ -170,16 +172,9 @@ def _app(
     from ml_assets.services.replicas.shared_logs import shared_logs
     from ml_assets.serving.http.app import create_app
     from ml_assets.serving.log.writer import PredictionLog
-    from ml_assets.serving.release.bundle_files import BundleFiles
-    from ml_assets.serving.release.switch import Endpoint
     from ml_assets.serving.requests.parser import Limits
-    from resources.endpoints import pointer
 
-    def open_bundle(digest: str) -> BundleFiles:
-        snapshot = space.snapshots.checked_out(digest) or space.snapshots.open(digest)
-        return BundleFiles(space.snapshots.checkout(digest), snapshot.members)
-
-    follower, file = (None, source) if isinstance(source, Path) else (source, space.settings.pointer(product.name, environment))
+    follower = None if isinstance(source, Path) else source
     logs = shared_logs(space.settings, space.snapshots, product.name) if follower else []
 
     def refresh() -> None:
@@ -187,18 +182,8 @@ def _app(
             log.fetch()
 
     limits = Limits(unknown_fields=product.endpoint.unknown_fields)
-    endpoint = Endpoint(
-        product=product.name,
-        environment=environment,
-        pointer=follower.pointer if follower else partial(pointer.read, file),
-        open_bundle=open_bundle,
-        limits=limits,
-        earlier=follower.earlier if follower else tuple,
-        trial=trial,
-        is_compiled=space.settings.compiled,
-    )
     return create_app(
-        endpoint=endpoint,
+        endpoint=_endpoint(space, product.name, environment, limits=limits, trial=trial, source=source),
         log=PredictionLog(space.settings.predictions(product.name)),
         shadow_log=PredictionLog(space.settings.shadow_predictions(product.name)) if environment == "production" else None,
         limits=limits,
@@ -209,6 +194,29 @@ def _app(
         ship=lambda: [log.ship() for log in logs],
         take_outcomes=Inbox(product, space.landing, space.settings.predictions(product.name), refresh).take,
         peers=peers,
+    )
+
+
+def _endpoint(
+    space: "Workspace", product: str, environment: str, *, limits: "Limits", trial: "TrialProcess", source: "Path | Follower"
+) -> "Endpoint":
+    from ml_assets.serving.release.bundle_files import BundleFiles
+    from ml_assets.serving.release.switch import Endpoint
+    from resources.endpoints import pointer
+
+    def open_bundle(digest: str) -> BundleFiles:
+        snapshot = space.snapshots.checked_out(digest) or space.snapshots.open(digest)
+        return BundleFiles(space.snapshots.checkout(digest), snapshot.members)
+
+    return Endpoint(
+        product=product,
+        environment=environment,
+        pointer=partial(pointer.read, source) if isinstance(source, Path) else source.pointer,
+        open_bundle=open_bundle,
+        limits=limits,
+        earlier=tuple if isinstance(source, Path) else source.earlier,
+        trial=trial,
+        is_compiled=space.settings.compiled,
     )
 
 

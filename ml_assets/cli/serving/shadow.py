@@ -29,9 +29,9 @@ def command(product: str, is_stopped: bool, reason: str, by: By, as_json: bool) 
     spec = product_named(product, space.settings)
     running = shadows.running(space.ledger, product)
     if running is None:
-        if is_stopped:
-            raise shadows.ShadowRefused(f"{product}: no release is on trial, neither as a shadow nor as a canary")
         nothing = f"{product}: no release is on trial, neither as a shadow nor as a canary"
+        if is_stopped:
+            raise shadows.ShadowRefused(f"{nothing}; `ml-assets status {product}` shows what serves")
         click.echo(json.dumps({"release": None}) if as_json else nothing)
         return
     judgement = shadowing.judged_now(space.lineage, space.settings, spec, running)

@@ -17,6 +17,7 @@ from ml_assets.spec.product import Product
 
 if TYPE_CHECKING:
     from ml_assets.services.stale_evaluations import Staleness
+    from resources.ledger.replicas import Seen
 
 
 @click.command()
@@ -48,7 +49,7 @@ def command(*, product: str, html: Path | None, as_json: bool) -> None:
         for key in space.ledger.partitions(product, "raw")
     ]
     pointers = {e: space.ledger.pointer(product, e) for e in ("staging", "production")}
-    answers = {name: entry.body.release if entry else None for name, entry in pointers.items()}
+    serving = {name: entry.body.release if entry else None for name, entry in pointers.items()}
     servers = replicas(space.ledger.engine, product)
     waits, withheld = _waits(space, spec), _withheld(space, spec)
     now = on_call(space.lineage, space.landing, space.settings, spec)
@@ -58,29 +59,22 @@ def command(*, product: str, html: Path | None, as_json: bool) -> None:
         html.parent.mkdir(parents=True, exist_ok=True)
         html.write_text(status_page(space.lineage, spec, now), encoding="utf-8")
     if as_json:
-        payload = {"product": product, "now": now.to_dict(), "partitions": rows, "answers": answers}
-        payload["replicas"] = [
-            {**msgspec.to_builtins(seen.replica), "silent_seconds": seen.silent_seconds, "is_silent": seen.is_silent}
-            for seen in servers
-        ]
-        click.echo(json.dumps({**payload, "waits": waits, "withheld": withheld}, indent=1))
+        payload = {"product": product, "now": now.to_dict(), "partitions": rows, "answers": serving}
+        payload |= {"replicas": [*map(_replica, servers)], "waits": waits, "withheld": withheld}
+        click.echo(json.dumps(payload, indent=1))
         return
-    click.echo("\n".join([f"{product}: {spec.title}", "", *now.lines(), ""]))
-    for line in _stale_lines(stale.values()):
-        click.echo(line)
-    if uncharged:
-        click.echo(f"{_span([*uncharged])}: {uncharged[max(uncharged)]}")
-    click.echo(table(spec, [row | {"verdict": _verdict(row)} for row in rows]))
-    for name, release in answers.items():
-        click.echo(f"{name}: {release or 'no release serves'}")
-    for seen in servers:
-        click.echo(f"server: {seen.sentence()}")
-    if spec.partitions.is_static:
-        click.echo(next_window(space.ledger, spec))
-    for name, why in waits.items():
-        click.echo(f"{name} {why}")
-    for name, why in withheld.items():
-        click.echo(f"{name} is {why}")
+    lines = [f"{product}: {spec.title}", "", *now.lines(), "", *_stale_lines(stale.values())]
+    lines += [f"{_span([*uncharged])}: {uncharged[max(uncharged)]}"] if uncharged else []
+    lines += [table(spec, [row | {"verdict": _verdict(row)} for row in rows])]
+    lines += [f"{name}: {release or 'no release serves'}" for name, release in serving.items()]
+    lines += [f"server: {seen.sentence()}" for seen in servers]
+    lines += [next_window(space.ledger, spec)] if spec.partitions.is_static else []
+    lines += [f"{name} {why}" for name, why in waits.items()] + [f"{name} is {why}" for name, why in withheld.items()]
+    click.echo("\n".join(lines))
+
+
+def _replica(seen: "Seen") -> dict[str, Any]:
+    return {**msgspec.to_builtins(seen.replica), "silent_seconds": seen.silent_seconds, "is_silent": seen.is_silent}
 
 
 def _uncharged(space: Workspace, product: Product) -> dict[str, str]:

@@ -19,7 +19,7 @@ from resources.settings import Settings, settings
 if TYPE_CHECKING:
     from dagster import DagsterInstance, EventLogEntry, ExecuteInProcessResult
 
-    from ml_assets.services.automation.outcomes import Outcome
+    from ml_assets.services.automation.run_outcomes import Outcome
 
 Listener = Callable[[Any], None]
 GC_THRESHOLDS = (20_000, 50, 1000)
@@ -185,7 +185,7 @@ def _shown_once(space: Workspace, instance: "DagsterInstance") -> Listener:
 
 def run_outcome(space: Workspace, run: str) -> "Outcome":
     """The outcome of a run of the path that has ended."""
-    from ml_assets.services.automation.outcomes import outcome_of
+    from ml_assets.services.automation.run_outcomes import outcome_of
 
     with _dagster_instance(space.settings) as instance:
         record = instance.get_run_by_id(run)

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from ml_assets.core.lineage.warm_up import WARM_UP
+from resources.dagster_events import failure_message
 
 BAR = "·"
 SHOWN = ("rebuilding", "stale snapshots", "rebuild.most", "without a verdict: ", "no candidate yet: ")
@@ -89,11 +90,9 @@ class Progress:
             self._print("✗ " if level == "failed" else "! ")
 
     def _failed(self, event: Any) -> None:
-        error = event.step_failure_data.error
-        cause = error.cause or error
-        if "AssetCheckFailedError" in error.message:
+        if "AssetCheckFailedError" in event.step_failure_data.error.message:
             return
-        self.errors.append(f"{event.step_key}: {cause.message.strip()}")
+        self.errors.append(f"{event.step_key}: {failure_message(event.step_failure_data)}")
         self._print("✗ ")
 
     def _logged(self, message: str) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy import select
 from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.errors import MlAssetsError
-from ml_assets.services.audit.questions import Subject
+from ml_assets.services.audit.questions import AuditSubject
 from resources.ledger import tables as schema
 
 SHORTEST = 6
@@ -32,7 +32,7 @@ class NotARelease(MlAssetsError):
     """The reference names something else than a release."""
 
 
-def resolve(space: Workspace, reference: str) -> Subject:
+def resolve(space: Workspace, reference: str) -> AuditSubject:
     """The one thing that a reference names. Raises UnknownReference, which lists the things when there are several."""
     subject = _asset(space, reference) or _release(space, reference) or _prediction(space, reference)
     if subject is None and DIGEST.fullmatch(reference):
@@ -52,16 +52,16 @@ def release_named(space: Workspace, reference: str) -> Manifest:
     return subject.manifest
 
 
-def _subject(space: Workspace, manifests: Sequence[Manifest], prediction: Mapping[str, Any] | None = None) -> Subject:
+def _subject(space: Workspace, manifests: Sequence[Manifest], prediction: Mapping[str, Any] | None = None) -> AuditSubject:
     """Of several manifests with the same content, all; the newest speaks for them."""
     newest = manifests[-1]
     query = select(schema.manifests.c.seq).where(schema.manifests.c.id.in_([manifest.id for manifest in manifests]))
     with space.ledger.engine.connect() as connection:
         seqs: tuple[int, ...] = tuple(connection.scalars(query))
-    return Subject(newest.recipe.product, newest.asset, newest.partition, seqs, newest, prediction=prediction)
+    return AuditSubject(newest.recipe.product, newest.asset, newest.partition, seqs, newest, prediction=prediction)
 
 
-def _asset(space: Workspace, reference: str) -> Subject | None:
+def _asset(space: Workspace, reference: str) -> AuditSubject | None:
     asset, _, partition = reference.partition(":")
     product, _, stage = asset.partition("/")
     if product == "landing":
@@ -71,12 +71,12 @@ def _asset(space: Workspace, reference: str) -> Subject | None:
     return _subject(space, [manifest]) if manifest else None
 
 
-def _release(space: Workspace, reference: str) -> Subject | None:
+def _release(space: Workspace, reference: str) -> AuditSubject | None:
     manifest = space.ledger.release_named(reference)
     return _subject(space, [manifest]) if manifest else None
 
 
-def _prediction(space: Workspace, reference: str) -> Subject | None:
+def _prediction(space: Workspace, reference: str) -> AuditSubject | None:
     from ml_assets.services.replicas.shared_logs import find_prediction
 
     record = find_prediction(space.settings, space.snapshots, reference)
@@ -84,7 +84,7 @@ def _prediction(space: Workspace, reference: str) -> Subject | None:
     return _subject(space, [manifest], record) if manifest is not None else None
 
 
-def _digest(space: Workspace, prefix: str) -> Subject | None:
+def _digest(space: Workspace, prefix: str) -> AuditSubject | None:
     """The subject that a digest, or its beginning, names: manifests (of the same content), or delivered bytes."""
     matches = space.ledger.by_prefix(prefix)
     if len({m.data_version for m in matches}) > 1:
@@ -95,7 +95,7 @@ def _digest(space: Workspace, prefix: str) -> Subject | None:
     return _delivered(space, schema.inputs.c.data_version.startswith(prefix), is_newest=False)
 
 
-def _delivered(space: Workspace, *where: Any, is_newest: bool) -> Subject | None:
+def _delivered(space: Workspace, *where: Any, is_newest: bool) -> AuditSubject | None:
     """Delivered bytes and the manifests that read them."""
     columns = schema.inputs.c
     query = select(columns.consumer, columns.asset, columns.partition, columns.data_version).where(columns.producer.is_(None))
@@ -109,7 +109,7 @@ def _delivered(space: Workspace, *where: Any, is_newest: bool) -> Subject | None
         listed = "; ".join(f"{row.asset} {row.partition} {row.data_version[:16]}" for row in rows[:8])
         raise UnknownReference(f"the digest begins several delivered files: {listed}; give more of it")
     seqs = tuple({row.consumer: None for row in rows if row.data_version == last.data_version})
-    return Subject(last.asset.split("/")[1], last.asset, last.partition, seqs, delivered=last.data_version)
+    return AuditSubject(last.asset.split("/")[1], last.asset, last.partition, seqs, delivered=last.data_version)
 
 
 def show(

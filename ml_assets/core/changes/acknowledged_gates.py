@@ -3,13 +3,13 @@
 from collections.abc import Collection
 from typing import Any
 
-from ml_assets.core.changes.walk_protocol import Gates
+from ml_assets.core.changes.walk_protocol import ReplacedGates
 from ml_assets.spec.product import Product
 
 _SECTIONS = ("unit", "minimum", "budget")
 
 
-def acknowledged_gates(base: Product, head: Product, names: Collection[str]) -> Gates:
+def acknowledged_gates(base: Product, head: Product, names: Collection[str]) -> ReplacedGates:
     """The gates to judge by instead of base's own: an acknowledged claim, or key of the gates, as head says it."""
     own, other = (product.model_dump(mode="json")["gates"] for product in (base, head))
     replaced = {section: _section(own[section], other[section], f"gates.{section}", names) for section in _SECTIONS}
@@ -20,7 +20,7 @@ def acknowledged_gates(base: Product, head: Product, names: Collection[str]) -> 
         if claim["name"] not in names or claim["name"] in by_name
     )
     is_other_threshold = "decision.threshold" in names and head.decision is not None
-    return Gates(
+    return ReplacedGates(
         claims=claims,
         unit=replaced["unit"],
         minimum=replaced["minimum"],
@@ -29,7 +29,7 @@ def acknowledged_gates(base: Product, head: Product, names: Collection[str]) -> 
     )
 
 
-def own_gates(product: Product) -> Gates:
+def own_gates(product: Product) -> ReplacedGates:
     """A product's own gates in the same form."""
     return acknowledged_gates(product, product, ())
 

@@ -5,7 +5,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from ml_assets.core.changes.walk_protocol import Check, Judged, Moved, Production, Walked
+from ml_assets.core.changes.walk_protocol import Check, HeadVerdict, MovedFeature, Production, Walked
 from ml_assets.core.lineage.verdict_facts import VerdictFacts
 
 Outcome: TypeAlias = Literal["ACCEPT", "REJECT", "INCONCLUSIVE"]
@@ -19,7 +19,7 @@ class Effort(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
 
 
-class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+class ProductComparison(msgspec.Struct, frozen=True, kw_only=True):
     """One product. `windows`: their last partitions; `judged`: by base's gates; `by_head`: the verdict of head's own gates;
     `failed`: checks that fail in head and not in base; `failed_before`: in both; `pictures`: names of files; `refused`: refused
     rows by table, of base and of head."""
@@ -28,10 +28,10 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Outcome
     reasons: tuple[str, ...]
     windows: tuple[str, ...] = ()
-    judged: Judged | None = None
+    judged: HeadVerdict | None = None
     by_head: VerdictFacts | None = None
     production: Production | None = None
-    moved: tuple[Moved, ...] = ()
+    moved: tuple[MovedFeature, ...] = ()
     failed: tuple[Check, ...] = ()
     failed_before: tuple[Check, ...] = ()
     pictures: tuple[str, ...] = ()
@@ -39,13 +39,15 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     effort: Mapping[str, Effort] = {}
 
 
-def compared(base: Walked, head: Walked, *, judged: Judged, by_head: VerdictFacts | None, moved: Sequence[Moved]) -> Comparison:
+def compared(
+    base: Walked, head: Walked, *, judged: HeadVerdict, by_head: VerdictFacts | None, moved: Sequence[MovedFeature]
+) -> ProductComparison:
     """The comparison and what follows from it, strictest first."""
     failing = {check.subject: check for check in head.checks if check.is_failure}
     before = {check.subject for check in base.checks if check.is_failure}
     failed = tuple(check for subject, check in failing.items() if subject not in before)
     outcome, reasons = _outcome(base, head, judged, failed)
-    return Comparison(
+    return ProductComparison(
         product=base.product,
         outcome=outcome,
         reasons=tuple(reasons),
@@ -66,12 +68,12 @@ def compared(base: Walked, head: Walked, *, judged: Judged, by_head: VerdictFact
     )
 
 
-def not_compared(product: str, outcome: Outcome, *reasons: str, windows: Sequence[str] = ()) -> Comparison:
+def not_compared(product: str, outcome: Outcome, *reasons: str, windows: Sequence[str] = ()) -> ProductComparison:
     """A product of which there is no comparison, and why."""
-    return Comparison(product=product, outcome=outcome, reasons=reasons, windows=tuple(windows))
+    return ProductComparison(product=product, outcome=outcome, reasons=reasons, windows=tuple(windows))
 
 
-def _outcome(base: Walked, head: Walked, judged: Judged, failed: Sequence[Check]) -> tuple[Outcome, list[str]]:
+def _outcome(base: Walked, head: Walked, judged: HeadVerdict, failed: Sequence[Check]) -> tuple[Outcome, list[str]]:
     counts, verdict = judged.counts, judged.verdict
     reasons = [f"{check.claim or 'contract'} fails in {check.stage} {check.partition}: {check.description}" for check in failed]
     is_whole = not counts.base_only and _windows(base) == _windows(head)

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from ml_assets.core.changes.comparison import Comparison
-from ml_assets.core.changes.walk_protocol import Judged, SliceShown
+from ml_assets.core.changes.comparison import ProductComparison
+from ml_assets.core.changes.walk_protocol import HeadVerdict, SliceShown
 from ml_assets.core.lineage.facts import EstimateFacts
 from ml_assets.core.lineage.verdict_facts import ClaimFacts
 from ml_assets.core.markdown import code, prose, table, text
@@ -22,7 +22,7 @@ MARKS = {"PASS": "✅", "FAIL": "❌", "UNDECIDED": "❔"}
 SHOWN = 20
 
 
-def parts(comparison: Comparison, *, has_pictures: bool) -> Iterator[str]:
+def parts(comparison: ProductComparison, *, has_pictures: bool) -> Iterator[str]:
     """The blocks of one product. Empty for one of which nothing was compared."""
     judged = comparison.judged
     if judged is None:
@@ -49,7 +49,7 @@ def parts(comparison: Comparison, *, has_pictures: bool) -> Iterator[str]:
     )
 
 
-def _chart(judged: Judged) -> Iterator[str]:
+def _chart(judged: HeadVerdict) -> Iterator[str]:
     """The first metric by slice as a chart that forges draw themselves, from nothing but numbers and plain names."""
     differences = [(level, level.estimates.get("difference")) for level in judged.slices[:MOST_LEVELS]]
     known = [(level, (d.low, d.value, d.high)) for level, d in differences if d is not None]
@@ -77,7 +77,7 @@ def _plain(name: str, longest: int = MOST_NAME) -> str:
     return re.sub(r"[^\w .-]", " ", name)[: min(longest, MOST_NAME)].strip() or "unnamed"
 
 
-def _production(comparison: Comparison) -> Iterator[str]:
+def _production(comparison: ProductComparison) -> Iterator[str]:
     production = comparison.production
     if production is None:
         return
@@ -95,7 +95,7 @@ def _production(comparison: Comparison) -> Iterator[str]:
     )
 
 
-def _about(comparison: Comparison, judged: Judged) -> str:
+def _about(comparison: ProductComparison, judged: HeadVerdict) -> str:
     counts = judged.counts
     one_sided = [f"{n:,} rows only {side} has" for side, n in (("base", counts.base_only), ("head", counts.head_only)) if n]
     windows = ", ".join(code(window) for window in comparison.windows)
@@ -110,7 +110,7 @@ def _claim_row(claim: ClaimFacts) -> list[str]:
     return [MARKS.get(claim.outcome, "❔"), f"{code(claim.name)}: {text(claim.kind)} {code(claim.text)}", prose(claim.message)]
 
 
-def _differs(comparison: Comparison) -> bool:
+def _differs(comparison: ProductComparison) -> bool:
     claims = [
         {(claim.name, claim.kind, claim.text) for claim in verdict.claims}
         for verdict in (comparison.judged.verdict if comparison.judged else None, comparison.by_head)
@@ -132,7 +132,7 @@ def _estimate(estimate: EstimateFacts | None, role: str) -> str:
     return f"{estimate.value:{sign}.4f} [{estimate.low:{sign}.4f}, {estimate.high:{sign}.4f}]"
 
 
-def _data(comparison: Comparison) -> Iterator[str]:
+def _data(comparison: ProductComparison) -> Iterator[str]:
     if comparison.moved:
         rows = [
             [

@@ -8,7 +8,7 @@ import msgspec
 import polars as pl
 from pydantic import ValidationError
 
-from ml_assets.core.changes.walk_protocol import Counts, Gates, Judged, SliceShown, Walked
+from ml_assets.core.changes.walk_protocol import Counts, HeadVerdict, ReplacedGates, SliceShown, Walked
 from ml_assets.core.evaluation.snapshot import judge_candidate, metrics
 from ml_assets.core.model.training import labelled
 from ml_assets.errors import MlAssetsError
@@ -41,7 +41,7 @@ class SideRows:
         return [self.scores.alias(score), *([] if self.baseline is None else [self.baseline.alias(simple)])]
 
 
-def judged(base: SideRows, head: SideRows, product: Product, gates: Gates) -> Judged:
+def judged(base: SideRows, head: SideRows, product: Product, gates: ReplacedGates) -> HeadVerdict:
     """Head as candidate, base as champion and anchor, on the labelled rows of base that head scores too. Raises NotComparable."""
     spec = under(product, gates)
     joint, counts = _joined(base, head, spec)
@@ -63,10 +63,10 @@ def judged(base: SideRows, head: SideRows, product: Product, gates: Gates) -> Ju
         "counts": counts,
         "evaluation": evaluation,
     }
-    return msgspec.convert(record, Judged)
+    return msgspec.convert(record, HeadVerdict)
 
 
-def under(product: Product, gates: Gates) -> Product:
+def under(product: Product, gates: ReplacedGates) -> Product:
     """The product with what `gates` gives in the place of its own. Raises NotComparable for what this code cannot read."""
     given: dict[str, Any] = {}
     context = {"content": {"task": product.task}}

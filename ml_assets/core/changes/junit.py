@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
-from ml_assets.core.changes.comparison import Comparison
+from ml_assets.core.changes.comparison import ProductComparison
 from ml_assets.core.changes.review import Review, change_id
 
 
@@ -40,7 +40,7 @@ def _cases(review: Review) -> Iterator[JunitCase]:
         yield from _compared(comparison)
 
 
-def _compared(comparison: Comparison) -> Iterator[JunitCase]:
+def _compared(comparison: ProductComparison) -> Iterator[JunitCase]:
     for claim in comparison.judged.verdict.claims if comparison.judged else ():
         failure = claim.message if claim.outcome == "FAIL" else ""
         skipped = claim.message if claim.outcome == "UNDECIDED" else ""

@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from ml_assets.core.changes.change import Change
-from ml_assets.core.changes.comparison import Comparison
+from ml_assets.core.changes.comparison import ProductComparison
 from ml_assets.core.changes.stale_stages import StaleStage
 
 VERSION = 2
@@ -50,7 +50,7 @@ class Review(msgspec.Struct, frozen=True, kw_only=True):
     reasons: tuple[str, ...]
     on_inconclusive: Literal["pass", "fail"] = "pass"
     changes: tuple[Change, ...] = ()
-    comparisons: tuple[Comparison, ...] = ()
+    comparisons: tuple[ProductComparison, ...] = ()
     stale: tuple[StaleStage, ...] = ()
     serving: Mapping[str, str] = {}
     acknowledged: tuple[Acknowledgement, ...] = ()
@@ -85,7 +85,7 @@ def decided(
     *,
     changes: Sequence[Change],
     stale: Sequence[StaleStage],
-    comparisons: Sequence[Comparison],
+    comparisons: Sequence[ProductComparison],
     given: Acknowledged,
     problems: Sequence[str] = (),
 ) -> tuple[Outcome, tuple[str, ...]]:

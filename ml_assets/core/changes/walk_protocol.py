@@ -3,7 +3,7 @@ code, so a reader passes over fields that it does not know.
 
 `walk` writes walk.json (`Walked`), features.parquet (the labelled and unlabelled rows of all windows) and scores.parquet (in the
 same order: the window and the score of each row, and that of the simple baseline where one is declared). `judge` reads two of
-them and writes judged.json (`Judged`); base's walk does that itself, and writes production.json (`Production`).
+them and writes judged.json (`HeadVerdict`); base's walk does that itself, and writes production.json (`Production`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ Metrics = Mapping[str, Mapping[str, EstimateFacts]]
 """Estimates by metric and by role: candidate, champion, difference."""
 
 
-class Window(msgspec.Struct, frozen=True, kw_only=True):
+class WalkWindow(msgspec.Struct, frozen=True, kw_only=True):
     """One window: `partition` is its last one, `tested` and `trained` are partitions, `model` is the model's fingerprint."""
 
     partition: str
@@ -58,7 +58,7 @@ class Walked(msgspec.Struct, frozen=True, kw_only=True):
 
     protocol: int = PROTOCOL
     product: str
-    windows: tuple[Window, ...]
+    windows: tuple[WalkWindow, ...]
     expected: Mapping[str, Sequence[str]] = {}
     checks: tuple[Check, ...] = ()
     refused: Mapping[str, int] = {}
@@ -84,7 +84,7 @@ class Production(msgspec.Struct, frozen=True, kw_only=True):
 
     release: str = ""
     windows: tuple[str, ...] = ()
-    judged: "Judged | None" = None
+    judged: "HeadVerdict | None" = None
     note: str = ""
 
 
@@ -97,7 +97,7 @@ class SliceShown(msgspec.Struct, frozen=True, kw_only=True):
     estimates: Mapping[str, EstimateFacts]
 
 
-class Judged(msgspec.Struct, frozen=True, kw_only=True):
+class HeadVerdict(msgspec.Struct, frozen=True, kw_only=True):
     """The verdict of one side's gates on head against base, on the joined rows. `metric` is the one that slices are measured by;
     `evaluation` is all that was measured (core.evaluation.result), for pictures."""
 
@@ -111,7 +111,7 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
     evaluation: Mapping[str, Any] = {}
 
 
-class Moved(msgspec.Struct, frozen=True, kw_only=True):
+class MovedFeature(msgspec.Struct, frozen=True, kw_only=True):
     """One feature that only one side has (`effect` added or removed) or whose values differ: the share of rows on which they do,
     and the mean of each side where it is a number."""
 
@@ -122,7 +122,7 @@ class Moved(msgspec.Struct, frozen=True, kw_only=True):
     head_mean: float | None = None
 
 
-class Gates(msgspec.Struct, frozen=True, kw_only=True):
+class ReplacedGates(msgspec.Struct, frozen=True, kw_only=True):
     """The parts of a gates block that replace the product's own: JSON of product.yaml; None is the product's own."""
 
     claims: tuple[Mapping[str, Any], ...] | None = None

@@ -75,12 +75,13 @@ def column_breaches(columns: Sequence[str], *, table: str, rules: Rules) -> list
     missing = [name for name in rules.dtypes if name not in columns]
     extra = [] if rules.drops_extra_columns else [name for name in columns if name not in rules.dtypes]
     beyond = f"; delivered beyond the contract: {', '.join(extra)}"[:_LONGEST_LIST] if extra else ""
-    absent = [_absent(name, table=table, beyond="" if number else beyond) for number, name in enumerate(missing)]
+    also = beyond + f"; the contract {rules.model} needs {', '.join(rules.dtypes)}"[:_LONGEST_LIST]
+    absent = [_absent(name, table=table, also="" if number else also) for number, name in enumerate(missing)]
     return absent + [_unknown(name, table=table, rules=rules, allowed=missing or list(rules.dtypes)) for name in extra]
 
 
-def _absent(name: str, *, table: str, beyond: str) -> Breach:
-    message = f"{table}: column '{name}' is missing{beyond}"
+def _absent(name: str, *, table: str, also: str) -> Breach:
+    message = f"{table}: column '{name}' is missing{also}"
     return Breach(code="missing_column", table=table, column=name, value="absent", limit="present", message=message)
 
 

@@ -192,9 +192,9 @@ def _scopes(schema: Any, *, model: Model) -> dict[str, Scope]:
     for check in schema.checks:
         scope = check._check_kwargs.get(_SCOPE)
         if scope not in SCOPES:
-            said = "does not say what it judges" if scope is None else f"has the scope '{scope}'"
+            problem = "does not say what it judges" if scope is None else f"has the scope '{scope}'"
             raise ContractError(
-                f"{model.__name__}.{check.name}: the check across columns {said}; write "
+                f"{model.__name__}.{check.name}: the check across columns {problem}; write "
                 f'@pa.dataframe_check(scope="rows") (a row that breaks it goes to quarantine) or scope="partition" (the delivery '
                 f"is not published)"
             )

@@ -43,7 +43,7 @@ class DraftKey:
 
 
 @dataclass(frozen=True)
-class Roles:
+class ColumnRoles:
     """`after` and `unused` give the reason by delivered name; `inputs` are what a request carries in addition to key and time."""
 
     task: Task
@@ -105,8 +105,8 @@ def task_of(label: SourceColumn, request: DraftRequest) -> tuple[Task, str | Non
             f"plain numbers, or say which value is the yes: --positive"
         )
     if len(levels) < 2:
-        held = f"one value, {levels[0]}" if levels else "no value"
-        raise DraftRefused(f"--label {label.name}: it has {held}; there is nothing to learn")
+        content = f"one value, {levels[0]}" if levels else "no value"
+        raise DraftRefused(f"--label {label.name}: it has {content}; there is nothing to learn")
     refuse_spellings(label, levels, request)
     if request.positive is not None:
         return _by_positive(label, levels, request)

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from ml_assets.core.draft.column_limits import ColumnLimits
-from ml_assets.core.draft.column_roles import Roles
+from ml_assets.core.draft.column_roles import ColumnRoles
 from ml_assets.core.draft.columns import PYTHON, SourceColumn, quoted
 from ml_assets.core.draft.delivery_calendar import DeliveryHistory
-from ml_assets.core.draft.label_leaks import Separation
+from ml_assets.core.draft.label_leaks import ColumnSeparation
 from ml_assets.core.draft.request import DraftRequest
 from ml_assets.spec.delivery import ReferenceSpec
 from ml_assets.spec.sources import SourceSpec
@@ -41,11 +41,11 @@ class Draft:
     spec: ReferenceSpec
     frame: pl.DataFrame
     columns: Mapping[str, SourceColumn]
-    roles: Roles
+    roles: ColumnRoles
     history: DeliveryHistory
     limits: Mapping[str, ColumnLimits]
-    separations: tuple[Separation, ...]
-    suspicious: tuple[Separation, ...] = ()
+    separations: tuple[ColumnSeparation, ...]
+    suspicious: tuple[ColumnSeparation, ...] = ()
     quarantined: float = 0.0
     notes: tuple[str, ...] = field(default=())
     origin: SourceSpec | None = None

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from ml_assets.core.draft import csv_dialect
 from ml_assets.core.draft.column_limits import limits_of, of_classes
-from ml_assets.core.draft.column_roles import Roles, classes_of, key_of, task_of, time_column, unused_inputs
+from ml_assets.core.draft.column_roles import ColumnRoles, classes_of, key_of, task_of, time_column, unused_inputs
 from ml_assets.core.draft.columns import SourceColumn, columns_of, require
 from ml_assets.core.draft.delivery_calendar import DeliveryHistory, history_of, static_history
 from ml_assets.core.draft.draft import Draft
@@ -19,7 +19,7 @@ from ml_assets.core.draft.role_refusals import refuse_few_groups
 from ml_assets.core.draft.window_sizes import (
     LEAST,
     MOST_FOLDS,
-    Windows,
+    WindowSizes,
     longest_test,
     scarce_classes,
     static_windows,
@@ -140,7 +140,7 @@ def _planned(draft: Draft, *, folds: int, shortest: int) -> Plan:
     return _plan(draft, unit, windows, minimum, [*notes, *_rare_classes(draft, windows, minimum)])
 
 
-def _rare_classes(draft: Draft, windows: Windows, minimum: MinimumSpec) -> Iterator[str]:
+def _rare_classes(draft: Draft, windows: WindowSizes, minimum: MinimumSpec) -> Iterator[str]:
     """The classes that some windows lack, and what that means."""
     roles, history = draft.roles, draft.history
     if not roles.classes:
@@ -154,7 +154,7 @@ def _rare_classes(draft: Draft, windows: Windows, minimum: MinimumSpec) -> Itera
         )
 
 
-def _plan(draft: Draft, unit: str, windows: Windows, minimum: MinimumSpec, notes: list[str]) -> Plan:
+def _plan(draft: Draft, unit: str, windows: WindowSizes, minimum: MinimumSpec, notes: list[str]) -> Plan:
     return replace(first_plan(draft.roles.task, unit, windows, minimum), notes=tuple(notes))
 
 
@@ -171,10 +171,10 @@ def _roles(
     label: SourceColumn,
     group: SourceColumn | None,
     **task: object,
-) -> Roles:
+) -> ColumnRoles:
     unused = unused_inputs((c for c in columns.values() if c not in (time, label)), time)
     key = key_of(columns, request, time, ())
-    return Roles(key=key, time=time, label=label, group=group, inputs=(), unused=unused, **task)  # type: ignore[arg-type]
+    return ColumnRoles(key=key, time=time, label=label, group=group, inputs=(), unused=unused, **task)  # type: ignore[arg-type]
 
 
 def _completed(frame: pl.DataFrame, spec: ReferenceSpec, request: DraftRequest, *, time_format: str | None) -> ReferenceSpec:
@@ -191,8 +191,8 @@ def _completed(frame: pl.DataFrame, spec: ReferenceSpec, request: DraftRequest, 
     if time_format:
         return spec
     names = [request.time] if request.time else [name for name in frame.columns if name != request.label]
-    told = (csv_dialect.time_format(_worded(frame[name], spec), spec) for name in names if name in frame.columns)
-    forms = sorted(filter(None, told), key=lambda form: form in EPOCHS)  # written as texts before written as numbers
+    formats = (csv_dialect.time_format(_worded(frame[name], spec), spec) for name in names if name in frame.columns)
+    forms = sorted(filter(None, formats), key=lambda form: form in EPOCHS)  # written as texts before written as numbers
     return spec.model_copy(update={"datetime_format": forms[0]}) if forms else spec
 
 

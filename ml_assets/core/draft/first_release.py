@@ -10,7 +10,7 @@ from ml_assets.core.draft.draft import Draft
 from ml_assets.core.draft.drafting import longer, planned
 from ml_assets.core.draft.gates import FirstRelease, Plan, modest, tried_plan
 from ml_assets.core.draft.trials import Trials
-from ml_assets.core.draft.window_sizes import Windows
+from ml_assets.core.draft.window_sizes import WindowSizes
 from ml_assets.core.gates.verdict import judge
 from ml_assets.spec.product import Product
 
@@ -72,7 +72,7 @@ def _early(plan: Plan, trials: Trials, product: Product) -> Plan:
     return replace(plan, release=release, windows=plan.windows.since(release.number) if release.number else plan.windows)
 
 
-def _named(windows: Windows, end: int, product: Product) -> str:
+def _named(windows: WindowSizes, end: int, product: Product) -> str:
     """The delivery that ends a window. Of a table without a time the first delivery is judged on the first fold."""
     if not product.features.time:
         return f"delivery {end - 1}"

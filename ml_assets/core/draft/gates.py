@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ml_assets.core.draft.threshold_guards import BUDGET, NO_DIFFERENT, WANTED, DraftedClaim, threshold_guards
-from ml_assets.core.draft.trials import Trial, Trials
-from ml_assets.core.draft.window_sizes import Windows
+from ml_assets.core.draft.trials import DraftTrial, Trials
+from ml_assets.core.draft.window_sizes import WindowSizes
 from ml_assets.core.gate_lab.power import powers
 from ml_assets.core.gates.levels import level
 from ml_assets.core.gates.panel import Panel
@@ -46,7 +46,7 @@ class Plan:
     `decides`: whether the trial clearly beat a simple model; `release`: the first that a replay will have."""
 
     unit: str
-    windows: Windows
+    windows: WindowSizes
     minimum: MinimumSpec
     baseline: str
     claims: tuple[DraftedClaim, ...]
@@ -58,7 +58,7 @@ class Plan:
     release: FirstRelease | None = None
 
 
-def first_plan(task: Task, unit: str, windows: Windows, minimum: MinimumSpec) -> Plan:
+def first_plan(task: Task, unit: str, windows: WindowSizes, minimum: MinimumSpec) -> Plan:
     """A plan of which nothing is tried yet: what the product is loaded with for the trial."""
     metric = TASKS[task].harm
     text = "roc_auc(candidate) > 0.5" if task == "binary" else f"{metric}(candidate) - {metric}(baseline) < 0"
@@ -69,7 +69,7 @@ def tried_plan(first: Plan, trials: Trials, *, say: Callable[[str], None]) -> Pl
     """The plan after its trials: the last windows of the history with a champion, and some before them for the limits."""
     windows, product = first.windows, trials.product
     last = [len(windows.keys) - number * windows.test for number in range(MOST_COMPARED)]
-    compared = [trial for end in last if (trial := _told(trials, windows, end, say)) is not None]
+    compared = [trial for end in last if (trial := _trial_with_champion(trials, windows, end, say)) is not None]
     if not compared:
         note = "no window of the history could be tried: the gates are drafted without knowing what they can decide"
         return _plan(first, product, [], [], slices=trials.slices, notes=[note])
@@ -79,7 +79,7 @@ def tried_plan(first: Plan, trials: Trials, *, say: Callable[[str], None]) -> Pl
     return _plan(first, product, compared, [trial for trial in others if trial], slices=trials.slices, notes=[])
 
 
-def _told(trials: Trials, windows: Windows, end: int, say: Callable[[str], None]) -> Trial | None:
+def _trial_with_champion(trials: Trials, windows: WindowSizes, end: int, say: Callable[[str], None]) -> DraftTrial | None:
     train, _, test = windows.ending(end)
     if not train:
         return None
@@ -92,7 +92,7 @@ def _spread(first: int, last: int, count: int) -> list[int]:
     return sorted({round(end) for end in np.linspace(first, last, count)}) if first <= last else []
 
 
-def _simple_model(trials: Sequence[Trial], metric: str) -> tuple[str, bool]:
+def _simple_model(trials: Sequence[DraftTrial], metric: str) -> tuple[str, bool]:
     """The best simple model that the candidate clearly beat in every trial; else the mean, and whether that was beaten."""
     sign = 1 if metric == "roc_auc" else -1
     quality = {
@@ -126,8 +126,8 @@ def _beats_text(metric: str) -> str:
 def _plan(
     first: Plan,
     product: Product,
-    trials: Sequence[Trial],
-    others: Sequence[Trial],
+    trials: Sequence[DraftTrial],
+    others: Sequence[DraftTrial],
     *,
     slices: Sequence[str],
     notes: list[str],
@@ -162,7 +162,7 @@ def _plan(
     return Plan(first.unit, first.windows, first.minimum, text, tuple(claims), metric, value, drop, (*first.notes, *notes), beats)
 
 
-def _margin(metric: str, trials: Sequence[Trial], product: Product) -> tuple[str, str]:
+def _margin(metric: str, trials: Sequence[DraftTrial], product: Product) -> tuple[str, str]:
     """The narrowest margin at which a candidate that is no different passes; the widest that is sensible where none does."""
     texts = (
         [f"roc_auc(candidate) - roc_auc(champion) > -{margin:g}" for margin in MARGINS]
@@ -194,12 +194,12 @@ def modest(plan: Plan, task: Task) -> Plan | None:
     return replace(plan, baseline=MEAN, claims=claims)
 
 
-def _compared(trials: Sequence[Trial]) -> list[Panel]:
+def _compared(trials: Sequence[DraftTrial]) -> list[Panel]:
     """The windows of the trials that had a champion."""
     return [trial.any for trial in trials if "champion" in trial.any.scores]
 
 
-def _limit(metric: str, trials: Sequence[Trial]) -> str:
+def _limit(metric: str, trials: Sequence[DraftTrial]) -> str:
     """A floor or a ceiling that a candidate like those of the trials passes."""
     is_higher = metric == "roc_auc"
     claim = ClaimSpec(name="limit", prove=f"{metric}(candidate) {'>' if is_higher else '<'} 0.5")
@@ -215,7 +215,7 @@ def _limit(metric: str, trials: Sequence[Trial]) -> str:
     return f"{metric}(candidate) < {float(f'{1.1 * worst:.2g}'):g}"
 
 
-def _range(metric: str, trials: Sequence[Trial]) -> str:
+def _range(metric: str, trials: Sequence[DraftTrial]) -> str:
     """The values of the metric in the trials."""
     values = [trial.any.metric(metric, "candidate").value for trial in trials]
     if len(values) == 1:

@@ -22,7 +22,7 @@ BINS = 64
 
 
 @dataclass(frozen=True)
-class Separation:
+class ColumnSeparation:
     """How well one column alone tells the label on rows that it was not fitted to: ROC AUC (binary; of several classes the mean
     of each one against the rest) or R2 (regression)."""
 
@@ -31,13 +31,13 @@ class Separation:
     metric: str
 
 
-def separations_of(columns: Iterable[SourceColumn], target: pl.Series, *, task: Task) -> list[Separation]:
+def separations_of(columns: Iterable[SourceColumn], target: pl.Series, *, task: Task) -> list[ColumnSeparation]:
     """The separation by each column alone, largest first. `target` (rows,) has numbers, null where the label is not known."""
     metric = "ROC AUC" if TASKS[task].is_classifier else "R2"
     rows = _sampled(target)
     y = target.gather(rows).to_numpy()
     separations = [
-        Separation(c.name, _separation(c.values.gather(rows), y, task=task), metric) for c in columns if c.kind != "time"
+        ColumnSeparation(c.name, _separation(c.values.gather(rows), y, task=task), metric) for c in columns if c.kind != "time"
     ]
     return sorted(separations, key=lambda separation: -separation.value)
 
@@ -51,7 +51,7 @@ def outcomes(
     *,
     label: SourceColumn,
     time: SourceColumn | None,
-    separations: Sequence[Separation],
+    separations: Sequence[ColumnSeparation],
     target: pl.Series,
 ) -> dict[str, str]:
     """The reason by name of each column that nobody can know when the question is asked."""
@@ -70,7 +70,7 @@ def outcomes(
     return reasons
 
 
-def suspicious(separations: Sequence[Separation], outcome_names: Mapping[str, str]) -> list[Separation]:
+def suspicious(separations: Sequence[ColumnSeparation], outcome_names: Mapping[str, str]) -> list[ColumnSeparation]:
     """Columns that stay inputs, and tell the label better than inputs usually do."""
     return [
         separation

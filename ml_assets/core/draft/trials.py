@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from ml_assets.core.draft.window_sizes import Windows
+from ml_assets.core.draft.window_sizes import WindowSizes
 from ml_assets.core.gates.panel import Panel, panel
 from ml_assets.core.metrics.units import units
 from ml_assets.core.model.baseline import baseline_scores
@@ -22,7 +22,7 @@ LINEAR_COLUMNS, MOST_LINEAR_LEVELS, MOST_SQUARED = 8, 30, 1e100
 
 
 @dataclass(frozen=True)
-class Trial:
+class DraftTrial:
     """One window: the rows' scores as a panel for each simple model, which is in the place of the baseline."""
 
     panels: Mapping[str, Panel]
@@ -42,9 +42,9 @@ class Trials:
         self.slices = slices
         self._known = labelled(rows, label=product.features.label)
         self._simple = _simple_models(product, rows)
-        self._done: dict[tuple[int, bool], Trial | None] = {}
+        self._done: dict[tuple[int, bool], DraftTrial | None] = {}
 
-    def ending(self, windows: Windows, end: int, *, champion: bool = False) -> Trial | None:
+    def ending(self, windows: WindowSizes, end: int, *, champion: bool = False) -> DraftTrial | None:
         """The window that ends with the `end`-th partition, with a champion on request; None where nothing can be told of it:
         too little to train on, one class."""
         key = (end, champion)
@@ -52,12 +52,12 @@ class Trials:
             self._done[key] = self._tried(*windows.ending(end), champion=champion)
         return self._done[key]
 
-    def affordable(self, windows: Windows) -> int:
+    def affordable(self, windows: WindowSizes) -> int:
         """The number of windows that may be tried: fewer of a large table, whose models take longer to train."""
         trained = self._known.height * min(1.0, windows.train / len(windows.keys))
         return int(MOST_TRAINED // max(trained, 1))
 
-    def _tried(self, train: Sequence[str], before: Sequence[str], test: Sequence[str], *, champion: bool) -> Trial | None:
+    def _tried(self, train: Sequence[str], before: Sequence[str], test: Sequence[str], *, champion: bool) -> DraftTrial | None:
         product, label = self.product, self.product.features.label
         tested = self._rows(test)
         if not train or tested.is_empty():
@@ -88,7 +88,7 @@ class Trials:
                 threshold=threshold,
                 classes=product.features.class_names,
             )
-        return Trial(panels)
+        return DraftTrial(panels)
 
     def _rows(self, partitions: Sequence[str]) -> pl.DataFrame:
         return self._known.filter(pl.col("partition").is_in(partitions))

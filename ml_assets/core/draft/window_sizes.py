@@ -35,7 +35,7 @@ LEAST = MinimumSpec(units=5, positives=10, negatives=10, per_class=5)
 
 
 @dataclass(frozen=True)
-class Windows:
+class WindowSizes:
     """`keys` are the partitions of the history; `train`, `test` and `minimum` as in product.yaml. `earliest` is the least that
     `minimum` can be."""
 
@@ -55,7 +55,7 @@ class Windows:
         before = self.keys[max(0, start - self.test - self.train) : max(0, start - self.test)]
         return train, (before if len(before) >= self.earliest else ()), self.keys[start:end]
 
-    def since(self, end: int) -> "Windows":
+    def since(self, end: int) -> "WindowSizes":
         """With the first candidate as of the `end`-th partition, where that is before the usual number of rows is there."""
         return replace(self, minimum=max(self.earliest, min(self.minimum, end - self.test)))
 
@@ -73,7 +73,7 @@ def unit_of(times: pl.Series, history: DeliveryHistory, *, group: str | None) ->
 
 def windows_of(
     history: DeliveryHistory, units: pl.Series, target: pl.Series, *, task: Task, shortest: int = 1
-) -> tuple[Windows, MinimumSpec, list[str]]:
+) -> tuple[WindowSizes, MinimumSpec, list[str]]:
     """Windows and the minimum that each has, with notes where that is less than usual. `units` and `target` are of all rows;
     `shortest`: the fewest deliveries of a test window."""
     usual, count, notes = MinimumSpec(), len(history.keys), []
@@ -96,7 +96,7 @@ def windows_of(
         notes.append(f"a test window of {window}, a quarter of the history, has few: it is judged from {', '.join(less)} on")
     minimum, earliest = (_deliveries(history, rows, test=test) for rows in (USUALLY_TRAINED, LEAST_TRAINED))
     train = max(minimum, min(USUAL_TRAIN[history.every], 4 * count))
-    return Windows(history.keys, train, test, minimum, earliest), MinimumSpec(**kept), notes
+    return WindowSizes(history.keys, train, test, minimum, earliest), MinimumSpec(**kept), notes
 
 
 def scarce_classes(history: DeliveryHistory, target: pl.Series, *, test: int, least: int) -> list[int]:
@@ -116,7 +116,7 @@ def _deliveries(history: DeliveryHistory, rows: int, *, test: int) -> int:
     return max(1, min(int(np.searchsorted(sums, rows)) + 1, (count - test) // 2))
 
 
-def static_windows(target: pl.Series, *, task: Task, most: int = MOST_FOLDS) -> tuple[Windows, MinimumSpec, list[str]]:
+def static_windows(target: pl.Series, *, task: Task, most: int = MOST_FOLDS) -> tuple[WindowSizes, MinimumSpec, list[str]]:
     """The folds of a table without a time, as the partitions of a trial: part 0 is trained on from the start, each further part
     is one fold, `most` at most. Each fold has enough rows of either kind, as far as the table has."""
     known, usual, notes = target.drop_nulls(), MinimumSpec(), []
@@ -132,7 +132,7 @@ def static_windows(target: pl.Series, *, task: Task, most: int = MOST_FOLDS) -> 
         minimum = MinimumSpec(**dict.fromkeys(names, least))
         rarest = "rarest class" if task == "multiclass" else "rarer label"
         notes.append(f"a fold has few rows of the {rarest}: it is judged from {least} (usually {usual.positives}) on")
-    return Windows(tuple(f"{part:04d}" for part in range(folds + 1)), folds, 1, 1, 1), minimum, notes
+    return WindowSizes(tuple(f"{part:04d}" for part in range(folds + 1)), folds, 1, 1, 1), minimum, notes
 
 
 def _class_counts(target: pl.Series, history: DeliveryHistory, *, task: Task) -> dict[str, list[np.ndarray]]:

@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from ml_assets.core.drift.histograms import Histogram, Levels, Numbers
+from ml_assets.core.drift.histograms import Histogram, Levels, NumberBins
 from ml_assets.core.metrics.arrays import Floats, Ints
 
 TOP = 20
@@ -76,7 +76,7 @@ def tests_of(column: str, of: Binned, *, is_pair: bool) -> tuple[list[Test], Flo
 
 
 def _binned_numbers(histograms: Sequence[Histogram | None], history: int) -> Binned:
-    numbers = [histogram if isinstance(histogram, Numbers) else None for histogram in histograms]
+    numbers = [histogram if isinstance(histogram, NumberBins) else None for histogram in histograms]
     exponent = max((histogram.exponent for histogram in numbers if histogram is not None and histogram.counts.size), default=0)
     empty = np.empty(0, np.int64)
     bins = [_coarser(part, exponent) if part and part.counts.size else empty for part in numbers]
@@ -113,7 +113,7 @@ def _binned_numbers(histograms: Sequence[Histogram | None], history: int) -> Bin
     )
 
 
-def _coarser(histogram: Numbers, exponent: int) -> Ints:
+def _coarser(histogram: NumberBins, exponent: int) -> Ints:
     """Its bins at the width of the widest one."""
     shift = exponent - histogram.exponent
     return histogram.bins >> min(shift, 62) if shift else histogram.bins
@@ -161,7 +161,7 @@ def _binned_levels(histograms: Sequence[Histogram | None], history: int) -> Binn
         if histogram is None:
             continue
         rows[number, -1] = histogram.missing
-        if isinstance(histogram, Numbers):
+        if isinstance(histogram, NumberBins):
             rows[number, -2] = histogram.rows - histogram.missing
             continue
         for level, count in zip(histogram.levels, histogram.counts.tolist(), strict=True):

@@ -4,9 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
-import polars as pl
 
-from ml_assets.core.drift.histograms import Histogram, Levels, Numbers
+from ml_assets.core.drift.histograms import Histogram, Levels, NumberBins
 from ml_assets.core.metrics.arrays import Floats
 
 NEVER = 0.01
@@ -21,12 +20,6 @@ news."""
 def orders(numbers: Mapping[str, Floats]) -> dict[str, Histogram]:
     """By "a beside b", for each pair of columns of the same rows: how often a is smaller, equal, larger; a NaN is missing."""
     return {name_of(first, second): _order(numbers[first], numbers[second]) for first, second in combinations(numbers, 2)}
-
-
-def orders_of(frame: pl.DataFrame) -> dict[str, Histogram]:
-    """The same of a frame's columns of numbers."""
-    numbers = {s.name: s.cast(pl.Float64).fill_null(float("nan")).to_numpy() for s in frame if s.dtype.is_numeric()}
-    return orders(dict(sorted(numbers.items())))
 
 
 def name_of(first: str, second: str) -> str:
@@ -75,7 +68,7 @@ def _order(first: Floats, second: Floats) -> Levels:
 
 def _inner(numbers: Histogram) -> tuple[float, float] | None:
     """Between which values the inner eight tenths lie; None where there are no numbers."""
-    if not isinstance(numbers, Numbers) or not numbers.counts.size:
+    if not isinstance(numbers, NumberBins) or not numbers.counts.size:
         return None
     reached = np.cumsum(numbers.counts) / numbers.counts.sum()
     low, high = (numbers.bins[int(np.searchsorted(reached, share))] * 2.0**numbers.exponent for share in INNER)

@@ -21,7 +21,7 @@ MODERATED = 3
 
 
 @dataclass(frozen=True)
-class Judged:
+class DistancePValues:
     """`p` (…, tests): after Holm, over all tests of the partition. `largest` (…,): of the largest z against the largest z of each
     replay. `z` (…, tests). Both p have to be below a level."""
 
@@ -35,7 +35,7 @@ class Judged:
         return both
 
 
-def judge(distance: Floats, expected: Floats, counts: Flags, bins: Ints) -> Judged:
+def judge(distance: Floats, expected: Floats, counts: Flags, bins: Ints) -> DistancePValues:
     """Judge the last of G+1 comparisons (…, G+1, tests), the others being replays of the past.
 
     `counts` (…, G+1, tests) says whether a comparison of a test counts: only those where it moved enough, of the last one.
@@ -48,7 +48,7 @@ def judge(distance: Floats, expected: Floats, counts: Flags, bins: Ints) -> Judg
     z, adjusted = against_past(distance, expected, bins, counts[..., -1, :])
     past = expected[..., :-1, :] > 0
     replayed = _replayed(distance[..., :-1, :], expected[..., :-1, :], past, _theory(bins))
-    return Judged(adjusted, _largest(z.max(axis=-1), np.where(past, replayed, ABSENT).max(axis=-1)), z)
+    return DistancePValues(adjusted, _largest(z.max(axis=-1), np.where(past, replayed, ABSENT).max(axis=-1)), z)
 
 
 def against_past(distance: Floats, expected: Floats, bins: Ints, counts: Flags | None = None) -> tuple[Floats, Floats]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ml_assets.core.drift.histograms import Histogram, Levels, Numbers
+from ml_assets.core.drift.histograms import Histogram, Levels, NumberBins
 
 
 def to_json(histograms: Mapping[str, Histogram]) -> bytes:
@@ -21,7 +21,7 @@ def from_json(content: bytes) -> dict[str, Histogram]:
 
 def _content(histogram: Histogram) -> dict[str, Any]:
     counted = {"kind": histogram.kind, "counts": histogram.counts.tolist(), "missing": histogram.missing}
-    if isinstance(histogram, Numbers):
+    if isinstance(histogram, NumberBins):
         return counted | {"exponent": histogram.exponent, "bins": histogram.bins.tolist()}
     return counted | {"levels": list(histogram.levels), "other": histogram.other}
 
@@ -29,5 +29,5 @@ def _content(histogram: Histogram) -> dict[str, Any]:
 def _histogram(content: Mapping[str, Any]) -> Histogram:
     counts = np.array(content["counts"], dtype=np.int64)
     if content["kind"] == "numbers":
-        return Numbers(content["exponent"], np.array(content["bins"], dtype=np.int64), counts, content["missing"])
+        return NumberBins(content["exponent"], np.array(content["bins"], dtype=np.int64), counts, content["missing"])
     return Levels(tuple(content["levels"]), counts, content["other"], content["missing"])

@@ -38,7 +38,7 @@ class NotCountable(MlAssetsError):
 
 
 @dataclass(frozen=True)
-class Numbers:
+class NumberBins:
     """Rows by bin: bin k holds [k, k+1) · 2^exponent. `bins` ascend; `missing` are null or NaN."""
 
     exponent: int
@@ -69,7 +69,7 @@ class Levels:
         return int(self.counts.sum()) + self.other + self.missing
 
 
-Histogram = Numbers | Levels
+Histogram = NumberBins | Levels
 Histograms = Mapping[str, Histogram]
 """By column."""
 
@@ -101,13 +101,13 @@ def histogram(series: pl.Series) -> Histogram:
     return Levels(tuple(kept["level"]), kept["rows"].to_numpy().astype(np.int64), other, missing)
 
 
-def _numbers(series: pl.Series) -> Numbers:
+def _numbers(series: pl.Series) -> NumberBins:
     values = series.drop_nulls().cast(pl.Float64).to_numpy()
     if series.dtype.is_float() and np.isnan(values.min(initial=0.0)):
         values = values[~np.isnan(values)]
     missing = len(series) - values.size
     if values.size == 0:
-        return Numbers(0, np.empty(0, np.int64), np.empty(0, np.int64), missing)
+        return NumberBins(0, np.empty(0, np.int64), np.empty(0, np.int64), missing)
     exponent, first, size = _grid(values)
     width = 2.0**exponent
     counts = np.zeros(size, np.int64)
@@ -118,7 +118,7 @@ def _numbers(series: pl.Series) -> Numbers:
             np.clip(places, 0, size - 1, out=places)
             counts += np.bincount(places.astype(np.intp), minlength=size)
     there = np.flatnonzero(counts)
-    return Numbers(exponent, there + first, counts[there], missing)
+    return NumberBins(exponent, there + first, counts[there], missing)
 
 
 def _grid(values: Floats) -> tuple[int, int, int]:

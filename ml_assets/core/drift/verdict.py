@@ -63,7 +63,7 @@ class Band:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class DriftVerdict:
     """`exceeds`: the columns that moved at the level of an alarm, `moved` in which way, the most striking first. `references` are
     the partitions it was compared with, `replayed` how many past comparisons say what is natural. `bands`: by column, also of
     those that are ignored."""
@@ -105,7 +105,7 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Rule:
+class DriftReference:
     """The reference of a partition. `period`: partitions from one to the next of the same season; `training`: those that the
     release was trained on; `ignored`: columns that may move."""
 
@@ -115,10 +115,10 @@ class Rule:
     ignored: frozenset[str] = frozenset()
 
 
-def follow(partitions: Sequence[Observed], rule: Rule, accepted: Collection[str] = ()) -> list[Verdict]:
+def follow(partitions: Sequence[Observed], rule: DriftReference, accepted: Collection[str] = ()) -> list[DriftVerdict]:
     """The verdict on each partition, in order. One that exceeds is left out of the history of the next two; once it is part of an
     alarm it stays out, unless it is `accepted`."""
-    verdicts: list[Verdict] = []
+    verdicts: list[DriftVerdict] = []
     alarmed: set[str] = set()
     for number, now in enumerate(partitions):
         recent = {v.partition: v for v in verdicts[-SPAN:] if number and now.number - _number(partitions, v) <= SPAN}
@@ -131,7 +131,7 @@ def follow(partitions: Sequence[Observed], rule: Rule, accepted: Collection[str]
     return verdicts
 
 
-def lasting(verdict: Verdict, recent: Sequence[Verdict]) -> Verdict:
+def lasting(verdict: DriftVerdict, recent: Sequence[DriftVerdict]) -> DriftVerdict:
     """The verdict as an alarm, where a column exceeds that exceeded in one of the `recent` verdicts too; else as it is."""
     before = {column for other in recent for column in other.exceeds}
     columns = tuple(column for column in verdict.exceeds if column in before)
@@ -142,17 +142,17 @@ def lasting(verdict: Verdict, recent: Sequence[Verdict]) -> Verdict:
     return replace(verdict, state="alarm", why=f"in {since} and again in {verdict.partition}: {words}", lasting=columns)
 
 
-def _number(partitions: Sequence[Observed], verdict: Verdict) -> int:
+def _number(partitions: Sequence[Observed], verdict: DriftVerdict) -> int:
     return next(p.number for p in reversed(partitions) if p.key == verdict.partition)
 
 
-def judged_alone(past: Sequence[Observed], now: Observed, rule: Rule) -> Verdict:
+def judged_alone(past: Sequence[Observed], now: Observed, rule: DriftReference) -> DriftVerdict:
     """The verdict on one partition alone, which is never an alarm."""
     if rule.reference == "same_season":
         past = [p for p in past if (now.number - p.number) % rule.period == 0]
     past = [p for p in past if p.rows][-HISTORY:]
     if reason := _uncalibrated(past, now, rule):
-        return Verdict(now.key, "uncalibrated", reason)
+        return DriftVerdict(now.key, "uncalibrated", reason)
     uses = _uses([p.key for p in past], rule)
     columns = [name for name in past[-1].histograms if name not in rule.ignored]
     columns = [name for name in columns if sum(name in p.histograms for p in past) == len(past)]
@@ -178,10 +178,10 @@ def judged_alone(past: Sequence[Observed], now: Observed, rule: Rule) -> Verdict
     state: State = "watch" if is_at_watch.any() else "stable"
     calm = "1 column moves as it does by nature" if len(columns) == 1 else f"{len(columns)} columns move as they do by nature"
     words = in_words(moves) or calm
-    return Verdict(now.key, state, words, exceeds, (), tuple(moves), references, len(uses) - 1, bands)
+    return DriftVerdict(now.key, state, words, exceeds, (), tuple(moves), references, len(uses) - 1, bands)
 
 
-def _bands(compared: "Compared") -> dict[str, Band]:
+def _bands(compared: "DriftComparisons") -> dict[str, Band]:
     """Of the distribution of each column."""
     places = [place for place, test in enumerate(compared.tests) if test.about == "distribution"]
     low, high = np.quantile(compared.moved[:-1, places], INNER, axis=0).tolist()
@@ -189,7 +189,7 @@ def _bands(compared: "Compared") -> dict[str, Band]:
     return {compared.tests[place].column: Band(*band) for place, *band in zip(places, moved, low, high, strict=True)}
 
 
-def _uncalibrated(past: Sequence[Observed], now: Observed, rule: Rule) -> str:
+def _uncalibrated(past: Sequence[Observed], now: Observed, rule: DriftReference) -> str:
     """The reason why there is no verdict; empty where there is one."""
     season = " of its season" if rule.reference == "same_season" else ""
     if not now.rows:
@@ -203,7 +203,7 @@ def _uncalibrated(past: Sequence[Observed], now: Observed, rule: Rule) -> str:
     return ""
 
 
-def _uses(past: Sequence[str], rule: Rule) -> Floats:
+def _uses(past: Sequence[str], rule: DriftReference) -> Floats:
     """Which partitions (columns: the past, then the one at hand) each comparison uses (rows: replays, then the one at hand)."""
     number = len(past)
     if rule.reference == "training":
@@ -219,7 +219,7 @@ def _uses(past: Sequence[str], rule: Rule) -> Floats:
 
 
 @dataclass(frozen=True)
-class Compared:
+class DriftComparisons:
     """Every comparison of every test: `distance`, `expected` and `moved` are (G+1, tests), `bins` (tests,)."""
 
     tests: list[Test]
@@ -230,7 +230,7 @@ class Compared:
     bins: Ints
 
 
-def compare_all(partitions: Sequence[Observed], uses: Floats, columns: Sequence[str]) -> Compared:
+def compare_all(partitions: Sequence[Observed], uses: Floats, columns: Sequence[str]) -> DriftComparisons:
     """Compare as `uses` says: its last row is the partition at hand, those before it are replays of the last past partitions."""
     history, replays = len(partitions) - 1, len(uses)
     counted = [p.all for p in partitions]
@@ -248,7 +248,7 @@ def compare_all(partitions: Sequence[Observed], uses: Floats, columns: Sequence[
     volume = _volume(np.array([p.rows for p in partitions], dtype=float), uses)
     parts = [np.column_stack(pair) for pair in zip((distance, expected, shares), volume, strict=True)]
     tests.append(Test(VOLUME, "distribution", ()))
-    return Compared(tests, all_binned, parts[0], parts[1], parts[2], np.append(bins, 2))
+    return DriftComparisons(tests, all_binned, parts[0], parts[1], parts[2], np.append(bins, 2))
 
 
 def _volume(rows: Floats, uses: Floats) -> tuple[Floats, Floats, Floats]:

@@ -30,7 +30,7 @@ class ReportError(MlAssetsError):
 
 
 @dataclass(frozen=True)
-class Moved:
+class ColumnShift:
     """What the product's verdict says of a column: the share of its rows that moved, the greatest that is usual, and whether the
     column exceeds."""
 
@@ -98,7 +98,7 @@ def drift_report(
     categorical: Sequence[str],
     title: str,
     verdict: str,
-    moved: Mapping[str, Moved],
+    moved: Mapping[str, ColumnShift],
     max_rows: int = MAX_ROWS,
     seed: int = 0,
 ) -> bytes:
@@ -133,18 +133,18 @@ def drift_report(
     return _titled(html or EMPTY, title, [*_shown(sides, (current, reference)), own, *without], lead=verdict)
 
 
-def _as_judged(moved: Mapping[str, Moved]) -> Any:
+def _as_judged(moved: Mapping[str, ColumnShift]) -> Any:
     """Evidently's preset with what the verdict says of each column as its test."""
     from evidently.legacy.calculations.stattests import StatTest, register_stattest
     from evidently.legacy.core import ColumnType
     from evidently.presets import DataDriftPreset
 
-    def said(reference: Any, current: Any, kind: ColumnType, threshold: float) -> tuple[float, bool]:
+    def as_judged(reference: Any, current: Any, kind: ColumnType, threshold: float) -> tuple[float, bool]:
         column = moved[reference.name]
         return column.share, column.exceeds
 
     kinds = [ColumnType.Numerical, ColumnType.Categorical]
-    register_stattest(StatTest(MOVED, MOVED, kinds), said)  # under one name, so that a later page replaces it
+    register_stattest(StatTest(MOVED, MOVED, kinds), as_judged)  # under one name, so that a later page replaces it
     usual = {name: column.usual for name, column in moved.items()}
     return DataDriftPreset(
         method=MOVED, per_column_threshold=usual, drift_share=round(0.9 / max(len(moved), 1), 3)

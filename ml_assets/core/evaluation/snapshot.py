@@ -36,7 +36,7 @@ class EvaluationRefused(MlAssetsError):
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedEvaluation:
     """The measurements and the verdict that follows from them."""
 
     evaluation: Evaluation
@@ -123,7 +123,7 @@ def judge_candidate(
     gains: Sequence[GainFacts] = (),
     windows: Ints | None = None,
     unknown: UnknownRows | None = None,
-) -> Judged:
+) -> JudgedEvaluation:
     """Measure and judge on labelled rows. `frame` holds label, time, slice and unit columns; scores are in its order.
 
     `has_champion`: whether a release serves, with or without scores (default: whether there are its scores); `trouble`: why
@@ -144,7 +144,7 @@ def judge_candidate(
         gains=gains,
         coarser=coarser_units(frame, product),
     )
-    return Judged(evaluation, verdict)
+    return JudgedEvaluation(evaluation, verdict)
 
 
 def measured(frame: pl.DataFrame, scores: Scores, *, product: Product) -> Evaluation:
@@ -162,7 +162,7 @@ def measured(frame: pl.DataFrame, scores: Scores, *, product: Product) -> Evalua
     )
 
 
-def output(frame: pl.DataFrame, scores: Scores, judged: Judged, *, product: Product) -> Output:
+def output(frame: pl.DataFrame, scores: Scores, judged: JudgedEvaluation, *, product: Product) -> Output:
     """The members of an evaluation snapshot: all numbers, and no picture."""
     columns = dict.fromkeys([*product.features.identity, product.features.label, *_unit_column(product), *product.gates.slices])
     classes = product.features.class_names

@@ -51,7 +51,7 @@ class Leak:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Past:
+class PastVerdicts:
     """The results of a block on the past. `real` and `planted` are verdicts, the latter by name of what was planted."""
 
     gates: GateSpec
@@ -74,7 +74,7 @@ class Past:
         return [c for c in self.gates.claims if c.kind == "prove" and c.form.models & {"champion", "anchor"}]
 
 
-def diagnose(past: Past) -> list[Diagnosis]:
+def diagnose(past: PastVerdicts) -> list[Diagnosis]:
     """Every fault that shows, errors first."""
     diagnoses = [
         *_vacuous(past),
@@ -94,7 +94,7 @@ def margin(claim: ClaimSpec) -> float:
     return -claim.form.constant if claim.form.sign == ">" else claim.form.constant
 
 
-def _vacuous(past: Past) -> Iterator[Diagnosis]:
+def _vacuous(past: PastVerdicts) -> Iterator[Diagnosis]:
     for name in USELESS:
         verdicts = past.planted.get(name, ())
         if accepted := sum(verdict.is_accept for verdict in verdicts):
@@ -110,7 +110,7 @@ def _vacuous(past: Past) -> Iterator[Diagnosis]:
             yield Diagnosis("VACUOUS", claim.name, message, passed[name] / count, is_error=False)
 
 
-def _powerless(past: Past) -> Iterator[Diagnosis]:
+def _powerless(past: PastVerdicts) -> Iterator[Diagnosis]:
     at = look_level(past.gates)
     for claim in past.gates.claims:
         tests = [min(powers, key=lambda power: power.passes(at)) for powers in past.powers.get(claim.name, ()) if powers]
@@ -135,7 +135,7 @@ def _needs(tests: Sequence[Power], at: float, chance: float, unit: str) -> str:
     return f"{message}: {count} {unit}s are too few for {inside:.3g} at level {_percent(at)}; {more}"
 
 
-def _leaky(past: Past) -> Iterator[Diagnosis]:
+def _leaky(past: PastVerdicts) -> Iterator[Diagnosis]:
     at = look_level(past.gates)
     for leak in past.leaks:
         share = leak.hits / leak.tries
@@ -144,7 +144,7 @@ def _leaky(past: Past) -> Iterator[Diagnosis]:
             yield Diagnosis("LEAKY MARGIN", leak.claim, message, share)
 
 
-def _creep(past: Past) -> Iterator[Diagnosis]:
+def _creep(past: PastVerdicts) -> Iterator[Diagnosis]:
     anchored = {m.metric for c in past.gates.claims if c.kind == "prove" and "anchor" in c.form.models for m in c.form.measures}
     for claim in past.relative:
         metric = claim.form.measures[0].metric
@@ -157,7 +157,7 @@ def _creep(past: Past) -> Iterator[Diagnosis]:
             yield Diagnosis("CREEP", claim.name, message, lost, is_error=metric == past.gates.metric)
 
 
-def _wrong_unit(past: Past) -> Iterator[Diagnosis]:
+def _wrong_unit(past: PastVerdicts) -> Iterator[Diagnosis]:
     for name, design in past.designs.items():
         if design.effect > MOST_EFFECT:
             message = (
@@ -167,7 +167,7 @@ def _wrong_unit(past: Past) -> Iterator[Diagnosis]:
             yield Diagnosis("WRONG UNIT", name, message, design.effect, is_error=design.low > MOST_EFFECT)
 
 
-def _budget(past: Past) -> Iterator[Diagnosis]:
+def _budget(past: PastVerdicts) -> Iterator[Diagnosis]:
     budget = past.gates.budget
     at = look_level(past.gates)
     if past.most_looks > budget.looks:
@@ -184,7 +184,7 @@ def _budget(past: Past) -> Iterator[Diagnosis]:
             yield Diagnosis("BUDGET", claim.name, message, at, is_error=chance < 0.05)
 
 
-def _fired(past: Past) -> Iterator[Diagnosis]:
+def _fired(past: PastVerdicts) -> Iterator[Diagnosis]:
     everything = [*past.real, *(verdict for verdicts in past.planted.values() for verdict in verdicts)]
     for claim in past.gates.claims:
         real, outcomes = _outcomes(past.real, claim.name), _outcomes(everything, claim.name)
@@ -198,7 +198,7 @@ def _fired(past: Past) -> Iterator[Diagnosis]:
             yield Diagnosis("ALWAYS FIRED", claim.name, message, 1, is_error=bool(too))
 
 
-def _seed_sized(past: Past) -> Iterator[Diagnosis]:
+def _seed_sized(past: PastVerdicts) -> Iterator[Diagnosis]:
     for claim in past.relative:
         spread, allowed = past.seed_spread.get(claim.name), margin(claim)
         if spread is not None and allowed < spread and len(claim.form.terms) == 2:

@@ -7,7 +7,7 @@ from math import isfinite, sqrt
 import numpy as np
 from scipy.special import gammaincinv, stdtr
 
-from ml_assets.core.gates.bounds import MOST_UNITS, Shown
+from ml_assets.core.gates.bounds import MOST_UNITS, ClaimEvidence
 from ml_assets.core.gates.history import History
 from ml_assets.core.gates.hypotheses import hypotheses_of
 from ml_assets.core.gates.panel import MinimumLike, Panel
@@ -87,7 +87,7 @@ class Design:
     low: float
 
 
-def design(tests: Mapping[str, list[Shown]], *, unit: str, coarser: str) -> Design | None:
+def design(tests: Mapping[str, list[ClaimEvidence]], *, unit: str, coarser: str) -> Design | None:
     """The design effect from the same comparisons, tested by either unit."""
     tested = zip(tests[unit], tests[coarser], strict=True)
     pairs = [(f.spread, c.spread) for f, c in tested if f.is_defined and c.is_defined]

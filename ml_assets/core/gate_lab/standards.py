@@ -28,7 +28,7 @@ REFUSED: tuple[Kind, ...] = ("WRONG UNIT", "BEYOND HISTORY")
 
 
 @dataclass(frozen=True)
-class Breach:
+class StandardBreach:
     """A minimal standard that a block does not keep. `sentence`: the number, and what to change."""
 
     kind: Kind
@@ -44,16 +44,16 @@ class Breach:
         return self.kind in REFUSED
 
 
-def breaches(gates: GateSpec, past: Sequence[VerdictFacts]) -> list[Breach]:
+def breaches(gates: GateSpec, past: Sequence[VerdictFacts]) -> list[StandardBreach]:
     """What the recorded verdicts (oldest first) say against the block. Empty without a history, and of what the block excuses by
     name."""
     return list(_breaches(gates, past))
 
 
-def _breaches(gates: GateSpec, past: Sequence[VerdictFacts]) -> Iterator[Breach]:
+def _breaches(gates: GateSpec, past: Sequence[VerdictFacts]) -> Iterator[StandardBreach]:
     by_row = [verdict for verdict in past if verdict.unit == "row" and verdict.design is not None]
     if gates.unit == "row" and by_row and (trouble := row_trouble(gates, by_row[-1].design)):
-        yield Breach("WRONG UNIT", trouble)
+        yield StandardBreach("WRONG UNIT", trouble)
     for claim in gates.claims:
         if claim.name not in gates.exceptions and _is_margin(claim):
             yield from _of_margin(claim, gates, _recorded(claim, [v for v in past if v.unit == gates.unit]))
@@ -80,7 +80,7 @@ def _is_same(facts: ClaimFacts, claim: ClaimSpec) -> bool:
     return (form.terms, form.sign) == (claim.form.terms, claim.form.sign) and bool(facts.standard_error)
 
 
-def _of_margin(claim: ClaimSpec, gates: GateSpec, recorded: Sequence[ClaimFacts]) -> Iterator[Breach]:
+def _of_margin(claim: ClaimSpec, gates: GateSpec, recorded: Sequence[ClaimFacts]) -> Iterator[StandardBreach]:
     if len(recorded) < LEAST_PAST:
         return
     allowed, at = margin(claim), look_level(gates)
@@ -88,7 +88,7 @@ def _of_margin(claim: ClaimSpec, gates: GateSpec, recorded: Sequence[ClaimFacts]
     excuse = f"`gates: {{exceptions: {{{claim.name}: …}}}}`"
     possible = max((_possible(facts, power.spread, at) for facts, power in tests), default=0.0)
     if len(tests) >= LEAST_PAST and allowed > BEYOND * possible > 0:
-        yield Breach(
+        yield StandardBreach(
             "BEYOND HISTORY",
             f"{claim.name} allows {allowed:g}, and none of {len(tests)} recorded comparisons left a difference of more than "
             f"{possible:.2g} possible: nothing that happens would fail it; narrow the margin, or say why it is so wide: {excuse}",
@@ -97,7 +97,7 @@ def _of_margin(claim: ClaimSpec, gates: GateSpec, recorded: Sequence[ClaimFacts]
     if chance < LEAST_CHANCE:
         needed = sorted(count for _, power in tests if (count := power.units_for(at, 0.8)) is not None)
         enough = f"about {needed[len(needed) // 2]:,}" if needed else "no number of"
-        yield Breach(
+        yield StandardBreach(
             "UNDER-POWERED",
             f"{claim.name} lets a candidate through that is no different in {100 * chance:.3g} % of windows, by "
             f"the errors of {len(tests)} recorded comparisons: {enough} {gates.unit}s would decide {allowed:g} at a level of "

@@ -18,7 +18,7 @@ UNDEFINED = Spread(standard_error=nan, units=0, freedom=nan)
 
 
 @dataclass(frozen=True)
-class Shown:
+class ClaimEvidence:
     """The evidence of rows about `value sign constant`. NaN where `note` says why.
 
     `is_certain` says that the value could not be another one on any rows: the models that it compares scored all of them alike.
@@ -128,8 +128,10 @@ def combine(terms: Iterable[tuple[float, Measured]]) -> Measured:
     )
 
 
-def shown(measured: Measured, *, constant: float, sign: Sign, is_certain: bool = False, past: Sequence[WindowSums] = ()) -> Shown:
+def shown(
+    measured: Measured, *, constant: float, sign: Sign, is_certain: bool = False, past: Sequence[WindowSums] = ()
+) -> ClaimEvidence:
     """The test of `measured sign constant`; `past` is what earlier windows showed of the same measurement."""
     note = measured.note or measured.lacks
     spread = UNDEFINED if note else measured.spread(past)
-    return Shown(measured.value, spread, constant, sign, note, is_certain)
+    return ClaimEvidence(measured.value, spread, constant, sign, note, is_certain)

@@ -28,7 +28,7 @@ Outcome: TypeAlias = Literal["PASS", "FAIL", "UNDECIDED"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Numbers:
+class HypothesisNumbers:
     """The numbers that decide one hypothesis. `low` and `high` are one-sided bounds at the level, `p` is what decides: for prove
     that of the proof, for veto Holm's adjusted p of the disproof. The others are those of core.metrics.spread; `own_correlation`,
     `squares` and `cubes` are what later windows learn from this one."""
@@ -52,7 +52,7 @@ class Numbers:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part(Numbers):
+class HypothesisResult(HypothesisNumbers):
     """One hypothesis of a claim."""
 
     where: str
@@ -61,7 +61,7 @@ class Part(Numbers):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClaimResult(Numbers):
+class ClaimResult(HypothesisNumbers):
     """A claim's outcome and numbers. The numbers on top are those of its worst part. Of a mean, `worst_low` and `worst_high`
     are the least and the greatest estimate that the outcomes of the `unknown` rows could make (core.gates.worst_case)."""
 
@@ -77,7 +77,7 @@ class ClaimResult(Numbers):
     worst_low: float = nan
     worst_high: float = nan
     unknown: int = 0
-    parts: tuple[Part, ...] = ()
+    parts: tuple[HypothesisResult, ...] = ()
     missing: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
@@ -130,16 +130,16 @@ def _tested(claim: ClaimSpec, tests: Hypotheses, level: float) -> ClaimResult:
         worst_low=bounds.low if bounds else nan,
         worst_high=bounds.high if bounds else nan,
         unknown=bounds.unknown if bounds else 0,
-        **{number.name: getattr(worst, number.name) for number in fields(Numbers)},
+        **{number.name: getattr(worst, number.name) for number in fields(HypothesisNumbers)},
         further_units=hypothesis.shown.further_units(level) if outcome == "UNDECIDED" else None,
         detectable=nan if hypothesis.on_log else hypothesis.shown.detectable(level),
     )
 
 
-def _part(hypothesis: Hypothesis, against: float, level: float, claim: ClaimSpec) -> Part:
+def _part(hypothesis: Hypothesis, against: float, level: float, claim: ClaimSpec) -> HypothesisResult:
     test, spread, sums = hypothesis.shown, hypothesis.shown.spread, hypothesis.shown.spread.sums
     low, high = bounds_in_claim_units(test, claim.form, level)
-    return Part(
+    return HypothesisResult(
         where=hypothesis.where,
         outcome=decided(claim.kind, test.is_defined, proof=test.p_proof, against=against, level=level),
         estimate=in_claim_units(test.value, claim.form),
@@ -181,7 +181,7 @@ def outcome_of(parts: Sequence[Outcome], missing: Sequence[str]) -> Outcome:
     return "PASS" if outcomes == {"PASS"} and not missing else "UNDECIDED"
 
 
-def _badness(part: Part, hypothesis: Hypothesis) -> tuple[int, float]:
+def _badness(part: HypothesisResult, hypothesis: Hypothesis) -> tuple[int, float]:
     """Failed before undefined before undecided before passed; within that, the furthest on the false side in its own errors."""
     rank = {"FAIL": 3, "UNDECIDED": 1, "PASS": 0}[part.outcome] + (1 if part.note else 0)
     test = hypothesis.shown
@@ -191,7 +191,9 @@ def _badness(part: Part, hypothesis: Hypothesis) -> tuple[int, float]:
     return rank, -test.advantage / error if error > 0 else -test.advantage
 
 
-def _message_parts(claim: ClaimSpec, judged: Sequence[tuple[Part, Hypothesis]], tests: Hypotheses, level: float) -> Iterator[str]:
+def _message_parts(
+    claim: ClaimSpec, judged: Sequence[tuple[HypothesisResult, Hypothesis]], tests: Hypotheses, level: float
+) -> Iterator[str]:
     """The results, worst first, with what would decide an open one."""
     for worst, hypothesis in judged[:1]:
         subject = f"{worst.where}: " if worst.where else ""
@@ -230,14 +232,14 @@ def _unseen(claim: ClaimSpec, hypothesis: Hypothesis, level: float) -> str:
     return f"a truth of {edge:.3g} would go unseen once in 5 times, and a nearer one more often"
 
 
-def _basis(part: Part) -> str:
+def _basis(part: HypothesisResult) -> str:
     """The number of units, and the number of independent ones that they count as."""
     lean = min(part.skewness, part.past_skewness, key=lambda skewness: -abs(skewness))
     past = f", {part.past} past window{'s' if part.past != 1 else ''}" if part.past else ""
     return f"{part.units:,} units worth {part.effective_units:,.3g} (r {part.correlation:.2f}, lean {lean:.2f}{past})"
 
 
-def _finding(claim: ClaimSpec, worst: Part, level: float) -> str:
+def _finding(claim: ClaimSpec, worst: HypothesisResult, level: float) -> str:
     """Estimate, the bound that decides, and what follows: "0.0026, at least -0.0105 (99 %): not proven > -0.005"."""
     if worst.note:
         return f"cannot be tested: {worst.note}"

@@ -7,7 +7,7 @@ from math import exp, isfinite, log, nan
 
 import numpy as np
 
-from ml_assets.core.gates.bounds import UNDEFINED, Shown, shown
+from ml_assets.core.gates.bounds import UNDEFINED, ClaimEvidence, shown
 from ml_assets.core.gates.panel import Groups, MinimumLike, Panel
 from ml_assets.core.gates.pooled import present_of
 from ml_assets.core.gates.worst_case import WorstCase, worst_case
@@ -31,7 +31,7 @@ Past = Mapping[str, Sequence[WindowSums]]
 class Hypothesis:
     """One test. `on_log` says that its numbers are logarithms of ratios; `where` is what it is about, "" for all rows."""
 
-    shown: Shown
+    shown: ClaimEvidence
     rows: int
     where: str = ""
     on_log: bool = False
@@ -42,7 +42,7 @@ def in_claim_units(number: float, form: ClaimForm) -> float:
     return exp(min(number, MOST_LOG)) if form.measures[0].kind == "ratio" and isfinite(number) else number
 
 
-def bounds_in_claim_units(test: Shown, form: ClaimForm, level: float) -> tuple[float, float]:
+def bounds_in_claim_units(test: ClaimEvidence, form: ClaimForm, level: float) -> tuple[float, float]:
     """Both one-sided bounds in the units of the claim, cut at what its measures can be."""
     least, most = limits(form)
     low, high = in_claim_units(test.value - test.below(level), form), in_claim_units(test.value + test.above(level), form)
@@ -125,8 +125,8 @@ def _between_slices(form: ClaimForm, panel: Panel, minimum: MinimumLike, past: P
     return Hypothesis(shown(measured, constant=form.constant, sign=form.sign, past=past.get("", ())), panel.rows)
 
 
-def _undefined(note: str, form: ClaimForm) -> Shown:
-    return Shown(nan, UNDEFINED, form.constant, form.sign, note)
+def _undefined(note: str, form: ClaimForm) -> ClaimEvidence:
+    return ClaimEvidence(nan, UNDEFINED, form.constant, form.sign, note)
 
 
 def _shares(part: Panel, width: int) -> Floats:

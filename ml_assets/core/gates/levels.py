@@ -64,8 +64,8 @@ def level(budget: BudgetLike) -> float:
 def look_level(gates: GatesLike) -> float:
     """The level of a verdict by these gates: of one look or, where the promise is about a candidate's life, of that shared by all
     the windows over which it may be kept."""
-    asked = gates.pooled.windows if gates.pooled and gates.pooled.promise == "pair" else 1
-    return level(gates.budget) / asked
+    windows = gates.pooled.windows if gates.pooled and gates.pooled.promise == "pair" else 1
+    return level(gates.budget) / windows
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 import polars as pl
 
-from ml_assets.core.gates.bounds import Shown, Sign, combine, shown
+from ml_assets.core.gates.bounds import ClaimEvidence, Sign, combine, shown
 from ml_assets.core.gates.pooled import by_window, mean_over, units_of_windows
 from ml_assets.core.gates.unknown_rows import UnknownRows
 from ml_assets.core.metrics.arrays import Column, Floats, Ints, Task
@@ -130,7 +130,7 @@ class Panel:
 
     def tested(
         self, terms: tuple[tuple[float, Measure], ...], *, constant: float, sign: Sign, past: Sequence[WindowSums] = ()
-    ) -> Shown:
+    ) -> ClaimEvidence:
         """The test of `sum of terms sign constant` on these rows; `past` is what earlier windows showed of the same sum."""
         return shown(self.measured(terms), constant=constant, sign=sign, is_certain=self._cancels(terms), past=past)
 

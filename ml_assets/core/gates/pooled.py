@@ -45,9 +45,9 @@ def mean_over(windows: Sequence[Ints], measure: Callable[[Ints], Measured], unit
 
 def units_of_windows(windows: Sequence[Ints], units: Units) -> tuple[int, ...]:
     """The number of units in each window; none where a unit is in two of them, or they are not in one order."""
-    held = [np.unique(units.codes[index]) for index in windows]
-    is_apart = all(one[-1] < other[0] for one, other in pairwise(held))
-    return tuple(part.size for part in held) if held and is_apart else ()
+    unit_codes = [np.unique(units.codes[index]) for index in windows]
+    is_apart = all(one[-1] < other[0] for one, other in pairwise(unit_codes))
+    return tuple(part.size for part in unit_codes) if unit_codes and is_apart else ()
 
 
 def present_of(pooled: Sequence[int], present: "np.ndarray", sums: Floats) -> tuple[int, ...]:

@@ -6,7 +6,7 @@ Belongs here: distrust of what was written down. Does not: measuring (panel.py),
 from collections.abc import Sequence
 from math import inf, isclose, isfinite, log, nan
 
-from ml_assets.core.gates.bounds import Shown
+from ml_assets.core.gates.bounds import ClaimEvidence
 from ml_assets.core.gates.claims import Outcome, decided, outcome_of
 from ml_assets.core.gates.hypotheses import bounds_in_claim_units
 from ml_assets.core.gates.levels import holm
@@ -55,7 +55,7 @@ def _form(claim: ClaimFacts) -> ClaimForm | None:
     return form if is_same and claim.kind in ("prove", "veto") else None
 
 
-def _test(numbers: HypothesisFacts, form: ClaimForm, constant: float | None = None) -> Shown:
+def _test(numbers: HypothesisFacts, form: ClaimForm, constant: float | None = None) -> ClaimEvidence:
     read = {name: _number(getattr(numbers, name)) for name in NUMBERS}
     note = numbers.note or ("" if all(map(isfinite, read.values())) else "a number is missing")
     spread = Spread(
@@ -65,7 +65,7 @@ def _test(numbers: HypothesisFacts, form: ClaimForm, constant: float | None = No
         skewness=read["skewness"],
         past_skewness=read["past_skewness"],
     )
-    return Shown(
+    return ClaimEvidence(
         value=_scaled(read["estimate"], form),
         spread=spread,
         constant=_scaled(form.constant if constant is None else constant, form),
@@ -84,7 +84,7 @@ def _may_cancel(form: ClaimForm) -> bool:
     return not any(weights.values())
 
 
-def _agrees(numbers: HypothesisFacts, test: Shown, *, p: float, form: ClaimForm, level: float) -> bool:
+def _agrees(numbers: HypothesisFacts, test: ClaimEvidence, *, p: float, form: ClaimForm, level: float) -> bool:
     """Whether the recorded p and bounds are those of the other numbers, and the freedom is what as many units can have."""
     r, worth = _number(numbers.correlation), _number(numbers.effective_units)
     if not test.is_defined or not 0 <= r <= MOST_CORRELATION or test.spread.freedom > max(2.0, worth - 1) * (1 + TOLERANCE):

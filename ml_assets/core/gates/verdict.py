@@ -102,12 +102,8 @@ def judge(
     is_first = not ("champion" in panel.scores if has_champion is None else has_champion)
     applying = gates.claims_that_apply(has_champion=not is_first)
     lacks = trouble or _too_little(panel.lacks(gates.minimum))
-    at = look_level(gates)
-    expected, past = expected or {}, past or {}
-    results = [
-        judge_claim(claim, panel, level=at, minimum=gates.minimum, expected=expected, past=past.get(claim.text))
-        for claim in (() if lacks else applying)
-    ]
+    at, past = look_level(gates), past or {}
+    results = [_judged(claim, panel, gates, expected or {}, past) for claim in (() if lacks else applying)]
     design = None if lacks or gates.unit != "row" else design_effect(panel, applying, coarser or {})
     decision, reasons = _decide(results, lacks, "; ".join(filter(None, [doubt, row_trouble(gates, design)])))
     names = {claim.name for claim in applying}
@@ -132,6 +128,11 @@ def judge(
         design=design,
         windows=1 if panel.windows is None else int(np.unique(panel.windows).size),
     )
+
+
+def _judged(claim: ClaimSpec, panel: Panel, gates: GateSpec, expected: Expected, past: History) -> ClaimResult:
+    level, earlier = look_level(gates), past.get(claim.text)
+    return judge_claim(claim, panel, level=level, minimum=gates.minimum, expected=expected, past=earlier)
 
 
 def _too_little(lacks: str) -> str:
@@ -186,8 +187,8 @@ def guarantee(gates: GateSpec, claims: Sequence[ClaimSpec], *, units: int) -> st
 def _over_windows(gates: GateSpec) -> str:
     """What holds for a candidate that is kept, over all windows that it may be asked on."""
     assert gates.pooled is not None
-    asked = gates.pooled.windows
-    return f"{_percent(asked * look_level(gates))} over the {asked} windows that a candidate may be kept for"
+    windows = gates.pooled.windows
+    return f"{_percent(windows * look_level(gates))} over the {windows} windows that a candidate may be kept for"
 
 
 def _wrong(claim: ClaimSpec) -> str:

@@ -124,8 +124,8 @@ def _row(node: Node) -> list[str]:
 def _notes(node: Node) -> str:
     """That it was recalled, and what or who asked for it."""
     trained = f"trained because {node['trained_because']}" if "trained_because" in node else ""
-    asked = f"asked for by {node['asked_by']}" if "asked_by" in node else ""
-    return "; ".join(filter(None, (node.get("recalled", ""), trained, asked)))
+    asker = f"asked for by {node['asked_by']}" if "asked_by" in node else ""
+    return "; ".join(filter(None, (node.get("recalled", ""), trained, asker)))
 
 
 def commit(node: Node) -> str:

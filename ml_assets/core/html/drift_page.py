@@ -14,7 +14,7 @@ SHOWN = 12
 
 
 @dataclass(frozen=True)
-class Line:
+class PartitionRow:
     """One partition in the table: texts, with the states of data, scores and requests ("alarm", "watch", …)."""
 
     partition: str
@@ -40,7 +40,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Picture:
+class DriftPicture:
     """A column as it is drawn: the SVG path of the band, that of the line, and the points."""
 
     column: str
@@ -50,7 +50,9 @@ class Picture:
     top: str
 
 
-def page(*, title: str, lead: str, lines: Sequence[Line], columns: Mapping[str, Sequence[Point]], ignored: Sequence[str]) -> str:
+def page(
+    *, title: str, lead: str, lines: Sequence[PartitionRow], columns: Mapping[str, Sequence[Point]], ignored: Sequence[str]
+) -> str:
     """The page; `columns` by name, those that exceed in any partition first, the `ignored` ones apart."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -74,7 +76,7 @@ def page(*, title: str, lead: str, lines: Sequence[Line], columns: Mapping[str, 
     )
 
 
-def _picture(column: str, points: Sequence[Point], partitions: Sequence[str]) -> Picture:
+def _picture(column: str, points: Sequence[Point], partitions: Sequence[str]) -> DriftPicture:
     """Every partition has the same place in all pictures, also in those of columns that have no verdict on some."""
     top = min(1.0, max(0.05, *(max(point.moved, point.high) for point in points)) * 1.1)
     step = (WIDTH - 2 * MARGIN) / max(len(partitions) - 1, 1)
@@ -91,7 +93,7 @@ def _picture(column: str, points: Sequence[Point], partitions: Sequence[str]) ->
         for point in points
     ]
     dots = [(*at, words, point.exceeds) for at, words, point in zip(moved, labels, points, strict=True)]
-    return Picture(column, _path([*upper, *reversed(lower)]) + " Z", _path(moved), dots, f"{top:.0%}")
+    return DriftPicture(column, _path([*upper, *reversed(lower)]) + " Z", _path(moved), dots, f"{top:.0%}")
 
 
 def _path(places: Sequence[tuple[float, float]]) -> str:

@@ -50,7 +50,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class DrawnLine:
     """A line as it is drawn: SVG path data, and points with what each says."""
 
     name: str
@@ -60,11 +60,11 @@ class Drawn:
 
 
 @dataclass(frozen=True)
-class Picture:
+class StatusPicture:
     """A chart as it is drawn; `ticks` are heights with their labels, `limit` is a height, `releases` places with names."""
 
     title: str
-    drawn: Sequence[Drawn]
+    drawn: Sequence[DrawnLine]
     ticks: Sequence[tuple[float, str]]
     limit: float | None
     releases: Sequence[tuple[float, str]]
@@ -104,7 +104,7 @@ def page(
     )
 
 
-def picture(chart: Chart, partitions: Sequence[str], releases: Mapping[str, str]) -> Picture:
+def picture(chart: Chart, partitions: Sequence[str], releases: Mapping[str, str]) -> StatusPicture:
     """The chart with its places computed."""
     low, high = _range(chart)
     step = (WIDTH - LEFT - RIGHT) / max(len(partitions) - 1, 1)
@@ -123,11 +123,11 @@ def picture(chart: Chart, partitions: Sequence[str], releases: Mapping[str, str]
             for place, value in there
         ]
         runs = [("M" if not k or there[k - 1][0] + 1 < there[k][0] else "L", *points[k][:2]) for k in range(len(there))]
-        drawn.append(Drawn(name, number, " ".join(f"{verb}{x} {y}" for verb, x, y in runs), points))
+        drawn.append(DrawnLine(name, number, " ".join(f"{verb}{x} {y}" for verb, x, y in runs), points))
     ticks = [(up(value), _number(value)) for value in (low, (low + high) / 2, high)]
     marks = [(across(place), releases[key]) for place, key in enumerate(partitions) if key in releases]
     limit = up(chart.limit) if chart.limit is not None and low <= chart.limit <= high else None
-    return Picture(chart.title, drawn, ticks, limit, marks)
+    return StatusPicture(chart.title, drawn, ticks, limit, marks)
 
 
 def _values(chart: Chart) -> list[float]:

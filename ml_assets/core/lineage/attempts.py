@@ -56,7 +56,7 @@ class Delivery:
 
 
 @dataclass(frozen=True)
-class Step:
+class NextAttempt:
     """The next step for a delivery: to be launched as attempt `number`, its `tries`th in a row; or nothing, with the reason in
     words where something is waited for."""
 
@@ -66,23 +66,23 @@ class Step:
     waits: str = ""
 
 
-def next_step(newest: Attempt | None, delivery: Delivery, *, most: int, wait: float, now: datetime) -> Step:
+def next_step(newest: Attempt | None, delivery: Delivery, *, most: int, wait: float, now: datetime) -> NextAttempt:
     """The next step. `most` retries after the first try, the first of them `wait` seconds after it broke, doubled each time."""
     if newest is None:
-        return Step(is_due=True, number=1, tries=1)
+        return NextAttempt(is_due=True, number=1, tries=1)
     last = newest.record
-    again = Step(is_due=True, number=last.number + 1, tries=1)
+    again = NextAttempt(is_due=True, number=last.number + 1, tries=1)
     if last.end is None:
-        return Step(is_due=False)
+        return NextAttempt(is_due=False)
     if not delivery.is_of(last) or last.end == "superseded":
         return again
     if last.end == "current":
-        return Step(is_due=False)
+        return NextAttempt(is_due=False)
     if last.code != delivery.code:
         return again
     if last.end != "broken" or last.tries > most:
-        return Step(is_due=False)
+        return NextAttempt(is_due=False)
     due = datetime.fromisoformat(newest.at) + timedelta(seconds=wait * 2 ** (last.tries - 1))
     if now < due:
-        return Step(is_due=False, waits=f"{delivery.partition} broke and is tried again at {due:%H:%M:%S} UTC")
-    return Step(is_due=True, number=last.number + 1, tries=last.tries + 1)
+        return NextAttempt(is_due=False, waits=f"{delivery.partition} broke and is tried again at {due:%H:%M:%S} UTC")
+    return NextAttempt(is_due=True, number=last.number + 1, tries=last.tries + 1)

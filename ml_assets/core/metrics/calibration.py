@@ -36,9 +36,9 @@ def calibration_bias(y: Floats, s: Floats, codes: Ints) -> float:
     mass, gaps = _by_bin(bins, np.ones_like(s), y - s)
     cells, shape = bins * units + codes, (BINS, units)
     sums = np.bincount(cells, weights=y - s - gaps[bins], minlength=BINS * units).reshape(shape)
-    held = (np.bincount(cells, minlength=BINS * units).reshape(shape) > 0).sum(axis=1)
-    known = held > 1
-    variances = (sums[known] ** 2).sum(axis=1) * held[known] / (held[known] - 1)
+    units_in_bin = (np.bincount(cells, minlength=BINS * units).reshape(shape) > 0).sum(axis=1)
+    known = units_in_bin > 1
+    variances = (sums[known] ** 2).sum(axis=1) * units_in_bin[known] / (units_in_bin[known] - 1)
     return float(np.sum(variances / mass[known]) / s.size)
 
 

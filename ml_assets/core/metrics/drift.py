@@ -25,16 +25,11 @@ class DriftError(MlAssetsError):
 
 @dataclass(frozen=True, kw_only=True)
 class DriftReport:
-    """`columns`: column, kind, psi, js, one row per profiled column, most drifted first.
-
-    `shares` are the current shares in the bins of the profile, for pictures.
-    """
+    """`columns`: column, kind, psi, js, one row per profiled column, most drifted first."""
 
     columns: pl.DataFrame
-    shares: Mapping[str, list[float]]
     score_psi: float
     score_js: float
-    score_shares: list[float]
     rows: int
 
     def above(self, limit: float) -> list[str]:
@@ -63,17 +58,13 @@ def drift(reference: Mapping[str, Any], frame: pl.DataFrame, scores: Column) -> 
     _check_rows(frame.height, "current")
     if absent := [name for name in reference["columns"] if name not in frame.columns]:
         raise DriftError(f"columns {absent} are in the reference profile but not in the current rows")
-    current = {name: shares(about, frame[name]) for name, about in reference["columns"].items()}
-    score_shares = shares(reference["score"], _score(scores, frame.height))
-    rows = [_row(name, about, current[name]) for name, about in reference["columns"].items()]
+    rows = [_row(name, about, shares(about, frame[name])) for name, about in reference["columns"].items()]
     schema = {"column": pl.String, "kind": pl.String, "psi": pl.Float64, "js": pl.Float64}
-    score = _row("score", reference["score"], score_shares)
+    score = _row("score", reference["score"], shares(reference["score"], _score(scores, frame.height)))
     return DriftReport(
         columns=pl.DataFrame(rows, schema=schema).sort(["psi", "column"], descending=[True, False]),
-        shares=current,
         score_psi=score["psi"],
         score_js=score["js"],
-        score_shares=score_shares,
         rows=frame.height,
     )
 
@@ -99,14 +90,6 @@ def js(expected: Floats, actual: Floats) -> float:
         seen = side > 0
         total += float(np.sum(side[seen] * np.log2(side[seen] / middle[seen])))
     return float(np.sqrt(np.clip(total / 2, 0, 1)))
-
-
-def bin_labels(about: Mapping[str, Any]) -> list[str]:
-    """A short name for each share of a profiled column, for pictures."""
-    if about["kind"] == "category":
-        return [*about["levels"], OTHER, MISSING]
-    edges = [f"{edge:.3g}" for edge in about["edges"]]
-    return [f"≤ {edge}" for edge in edges] + [f"> {edges[-1]}" if edges else "any", MISSING]
 
 
 def _row(name: str, about: Mapping[str, Any], current: list[float]) -> dict[str, Any]:

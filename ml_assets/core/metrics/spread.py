@@ -116,10 +116,10 @@ def _own_windows(parts: Floats, shares: Floats, pooled: Sequence[int], *, is_ord
         return [_sums(parts, is_ordered=is_ordered)], parts / (1 - shares)
     ends = np.cumsum(pooled)[:-1]
     sums, left_out = [], []
-    for own, held in zip(np.split(parts, ends), np.split(shares, ends), strict=True):
-        weight = float(held.sum())
+    for own, window_shares in zip(np.split(parts, ends), np.split(shares, ends), strict=True):
+        weight = float(window_shares.sum())
         sums.append(_sums(own / weight, is_ordered=is_ordered))
-        left_out.append(own / (1 - held / weight))
+        left_out.append(own / (1 - window_shares / weight))
     return sums, np.concatenate(left_out)
 
 

@@ -21,7 +21,7 @@ Verdict = Literal["harm", "good enough", "undecided"]
 
 
 @dataclass(frozen=True)
-class Judged:
+class HarmVerdict:
     """The present verdict, and the number of requests with an outcome that it rests on."""
 
     verdict: Verdict
@@ -74,7 +74,7 @@ def pairs(
     return outcomes.join(scored, on=list(key), how="inner")
 
 
-def judge(paired: pl.DataFrame, *, task: Task, label: str, time: str, terms: ShadowSpec, classes: Classes = ()) -> Judged:
+def judge(paired: pl.DataFrame, *, task: Task, label: str, time: str, terms: ShadowSpec, classes: Classes = ()) -> HarmVerdict:
     """The verdict on all pairs so far. A label of several `classes` is the number of one."""
     truth = pl.col(label).cast(pl.Float64)
     losses = {name: _loss(name, truth, task, classes) for name in _MODELS}
@@ -90,7 +90,7 @@ def judge(paired: pl.DataFrame, *, task: Task, label: str, time: str, terms: Sha
         verdict = "harm"
     elif harm.upper < terms.max_harm:
         verdict = "good enough"
-    return Judged(verdict, labelled.height, harm, terms.max_harm)
+    return HarmVerdict(verdict, labelled.height, harm, terms.max_harm)
 
 
 _MODELS = ("champion", "candidate")

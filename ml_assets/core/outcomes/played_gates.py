@@ -20,7 +20,7 @@ class Release(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Asked:
+class GateQuestion:
     """A candidate that the gates are asked about when the partition `at` is in: it, the champion and the anchor, of which the
     first model has none, and the verdicts on windows that ended before its own began."""
 
@@ -36,11 +36,11 @@ class Asked:
         return self.at != self.candidate
 
 
-Judge = Callable[[Asked], VerdictFacts]
+Judge = Callable[[GateQuestion], VerdictFacts]
 
 
 @dataclass(frozen=True)
-class Gates:
+class PlayedGates:
     """`judge` gives the verdict. `test`: partitions of a test window; `windows`: over how many a candidate is asked in all, one
     where none is kept; `looks` and `ships`: the budget of a partition where windows are pooled."""
 
@@ -52,34 +52,34 @@ class Gates:
 
 
 @dataclass(frozen=True)
-class Answer:
+class PlayedVerdict:
     """A verdict; the partitions that were `tested`, and those that `paid` for the look."""
 
-    asked: Asked
+    question: GateQuestion
     tested: range
     paid: tuple[int, ...]
     verdict: VerdictFacts
 
 
 @dataclass
-class Roles:
+class PlayedRoles:
     """Who serves and who is the anchor, after these answers, oldest first. `promoted`: how many were let through."""
 
     serving: Release
     anchor: Release
-    answers: list[Answer] = field(default_factory=list)
+    answers: list[PlayedVerdict] = field(default_factory=list)
     promoted: int = 0
 
 
-def begun(gates: Gates, first: int) -> Roles:
+def begun(gates: PlayedGates, first: int) -> PlayedRoles:
     """The roles when the first model serves, which it does whatever the gates say of it."""
     tested = range(first + 1 - gates.test, first + 1)
-    asked = Asked(first, first, None, None)
+    question = GateQuestion(first, first, None, None)
     release = Release(first, first)
-    return Roles(release, release, [Answer(asked, tested, (*tested,), gates.judge(asked))])
+    return PlayedRoles(release, release, [PlayedVerdict(question, tested, (*tested,), gates.judge(question))])
 
 
-def ask(gates: Gates, roles: Roles, candidate: int) -> None:
+def ask(gates: PlayedGates, roles: PlayedRoles, candidate: int) -> None:
     """Ask about a new candidate, and where it was not let through about the one that is kept. A window without a look left is
     asked nothing."""
     verdict = _answered(gates, roles, candidate, candidate)
@@ -90,26 +90,26 @@ def ask(gates: Gates, roles: Roles, candidate: int) -> None:
         _answered(gates, roles, kept, candidate)
 
 
-def _answered(gates: Gates, roles: Roles, model: int, at: int) -> VerdictFacts | None:
+def _answered(gates: PlayedGates, roles: PlayedRoles, model: int, at: int) -> VerdictFacts | None:
     """The verdict, after which the candidate serves if it was accepted; not one that is held for a person, who may say no. None
     where the windows may not be asked."""
     tested = range(model + 1 - gates.test, at + 1)
-    known = {place for answer in roles.answers if answer.asked.candidate == model for place in answer.tested}
+    known = {place for answer in roles.answers if answer.question.candidate == model for place in answer.tested}
     paid = tuple(place for place in tested if place not in known)
     if gates.windows > 1 and _is_retired(gates, roles, tested, paid):
         return None
-    own = (answer for answer in roles.answers if not answer.asked.is_kept)
+    own = (answer for answer in roles.answers if not answer.question.is_kept)
     before = tuple(answer.verdict for answer in own if answer.tested.stop <= tested.start)
-    asked = Asked(model, at, roles.serving, roles.anchor, before)
-    verdict = gates.judge(asked)
-    roles.answers.append(Answer(asked, tested, paid, verdict))
+    question = GateQuestion(model, at, roles.serving, roles.anchor, before)
+    verdict = gates.judge(question)
+    roles.answers.append(PlayedVerdict(question, tested, paid, verdict))
     if verdict.decision == "ACCEPT" and not verdict.too_good:
         roles.serving, roles.promoted = Release(model, at), roles.promoted + 1
         roles.anchor = roles.serving if verdict.is_better else roles.anchor
     return verdict
 
 
-def _is_retired(gates: Gates, roles: Roles, tested: range, paid: tuple[int, ...]) -> bool:
+def _is_retired(gates: PlayedGates, roles: PlayedRoles, tested: range, paid: tuple[int, ...]) -> bool:
     """Whether the most charged partition has no look or no promotion left."""
     looks = max(sum(place in answer.paid for answer in roles.answers) for place in paid)
     accepted = [answer for answer in roles.answers if answer.verdict.decision == "ACCEPT"]
@@ -117,15 +117,15 @@ def _is_retired(gates: Gates, roles: Roles, tested: range, paid: tuple[int, ...]
     return looks >= gates.looks or ships >= gates.ships
 
 
-def _kept(gates: Gates, roles: Roles, at: int) -> Iterator[int]:
+def _kept(gates: PlayedGates, roles: PlayedRoles, at: int) -> Iterator[int]:
     """The candidates that are undecided beside what serves now and that have windows left, the one to be asked first."""
-    answers: dict[int, list[Answer]] = {}
+    answers: dict[int, list[PlayedVerdict]] = {}
     for place in range(at - 1, at - gates.windows, -1):
-        asked_there = [answer for answer in reversed(roles.answers) if answer.asked.at == place]
-        for answer in sorted(asked_there, key=lambda answer: not answer.asked.is_kept):
-            answers.setdefault(answer.asked.candidate, []).append(answer)
+        asked_there = [answer for answer in reversed(roles.answers) if answer.question.at == place]
+        for answer in sorted(asked_there, key=lambda answer: not answer.question.is_kept):
+            answers.setdefault(answer.question.candidate, []).append(answer)
     for candidate, newest_first in answers.items():
         newest, own = newest_first[0], newest_first[-1]
-        is_undecided = not own.asked.is_kept and newest.verdict.decision == "INCONCLUSIVE"
-        if is_undecided and (own.asked.champion, own.asked.anchor) == (roles.serving, roles.anchor):
+        is_undecided = not own.question.is_kept and newest.verdict.decision == "INCONCLUSIVE"
+        if is_undecided and (own.question.champion, own.question.anchor) == (roles.serving, roles.anchor):
             yield candidate

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from ml_assets.core.metrics.arrays import Floats, Ints
-from ml_assets.core.outcomes.played_gates import Gates, Release, Roles, ask, begun
+from ml_assets.core.outcomes.played_gates import PlayedGates, PlayedRoles, Release, ask, begun
 from ml_assets.errors import MlAssetsError
 
 Word = Literal["new_partition", "drift", "loss", "schedule", "never"]
@@ -25,7 +25,7 @@ class PolicyRefused(MlAssetsError):
 
 
 @dataclass(frozen=True)
-class Policy:
+class RetrainingPolicy:
     """What asks for a training: each partition, every so many (`schedule`), an alarm of drift, or a metric that dropped by more
     than `max_drop` in `fails` of the last `of` partitions. None begins within `cool_down` partitions of the last."""
 
@@ -39,7 +39,7 @@ class Policy:
 
 
 @dataclass(frozen=True)
-class Past:
+class ReplayedPast:
     """One replicate: models (M) are named by the partition (N, the same number) that they are as of, and releases of them by how
     many partitions later they were let through (K, one where no candidate is kept).
 
@@ -58,7 +58,7 @@ class Past:
     alarms: Flags
     days: Floats
     complete: Ints
-    gates: Gates
+    gates: PlayedGates
 
     @property
     def begin(self) -> int:
@@ -94,24 +94,24 @@ class Played:
 
 
 @dataclass
-class _State:
+class _PolicyState:
     """What a policy remembers on its way: models by the partition that they are as of. `begun` and `last`: the partitions that
     were in when the first model and the last one were trained. `answered`: up to which partition alarms were."""
 
-    roles: Roles
+    roles: PlayedRoles
     newest: int
     begun: int
     last: int
     answered: dict[Word, int]
 
 
-def play(policy: Policy, past: Past, *, at: Sequence[int] | None = None) -> Played:
+def play(policy: RetrainingPolicy, past: ReplayedPast, *, at: Sequence[int] | None = None) -> Played:
     """Go through the partitions in order. The first model serves first, whatever the policy. `at`: trainings after these
     partitions, whatever else the policy says."""
     begin, test = past.begin, past.gates.test
     first = int(past.complete[begin - 1])
     roles = begun(past.gates, first)
-    state = _State(roles, first, begin - 1, begin - 1, {"drift": first - test, "loss": first - test})
+    state = _PolicyState(roles, first, begin - 1, begin - 1, {"drift": first - test, "loss": first - test})
     served: dict[int, Release] = {}
     dropped: dict[int, bool] = {}
     trained: list[int] = []
@@ -149,13 +149,15 @@ def play(policy: Policy, past: Past, *, at: Sequence[int] | None = None) -> Play
     )
 
 
-def at_random(name: str, like: Played, past: Past, random: np.random.Generator) -> Played:
+def at_random(name: str, like: Played, past: ReplayedPast, random: np.random.Generator) -> Played:
     """A schedule with as many trainings as another policy had, after partitions that are drawn."""
     drawn = random.permutation(past.possible)[: like.trainings].tolist()
-    return replace(play(Policy(name, ("never",)), past, at=drawn), alarms=0)
+    return replace(play(RetrainingPolicy(name, ("never",)), past, at=drawn), alarms=0)
 
 
-def _dropped(past: Past, served: Mapping[int, Release], places: Sequence[int], policy: Policy) -> dict[int, bool]:
+def _dropped(
+    past: ReplayedPast, served: Mapping[int, Release], places: Sequence[int], policy: RetrainingPolicy
+) -> dict[int, bool]:
     """Of the partitions whose outcomes came, whether the metric of the model that served dropped by more than the policy allows;
     without those where it is not defined."""
     drops = {}
@@ -171,7 +173,7 @@ def _mean(values: Floats) -> float:
     return float(known.mean()) if known.size else float("nan")
 
 
-def _losses(policy: Policy, dropped: Mapping[int, bool]) -> list[int]:
+def _losses(policy: RetrainingPolicy, dropped: Mapping[int, bool]) -> list[int]:
     """The partitions at which the metric had dropped in as many of the last ones as the policy says."""
     places = sorted(dropped)
     judged = [dropped[place] for place in places]
@@ -182,7 +184,7 @@ def _losses(policy: Policy, dropped: Mapping[int, bool]) -> list[int]:
     ]
 
 
-def _asks(policy: Policy, state: _State, now: int, trained: int, sounded: Mapping[Word, Sequence[int]]) -> bool:
+def _asks(policy: RetrainingPolicy, state: _PolicyState, now: int, trained: int, sounded: Mapping[Word, Sequence[int]]) -> bool:
     """Whether the policy asks for the candidate whose training window ends with the partition `trained`: an alarm asks for the
     first one that is trained on the partition that sounded it, and a schedule once since the last training."""
     ticks, answered_ticks = (now - state.begun) // policy.every, (state.last - state.begun) // policy.every

@@ -33,25 +33,25 @@ class Tested:
 
 
 @dataclass(frozen=True)
-class Line:
+class RealisedLine:
     """One release by one way of serving in one partition. `evaluation` is None until an outcome is known."""
 
     about: Mapping[str, Any]
     evaluation: Evaluation | None
 
 
-def line(rows: pl.DataFrame, served: pl.DataFrame, tested: Tested, *, source: str, bundle: str, product: Product) -> Line:
+def line(rows: pl.DataFrame, served: pl.DataFrame, tested: Tested, *, source: str, bundle: str, product: Product) -> RealisedLine:
     """What the predictions `served` (with the number of their row) came to, on the partition's `rows` with their labels."""
-    asked = rows[served[ROW].to_list()]
+    questions = rows[served[ROW].to_list()]
     classes = product.features.class_names
-    label, scores = asked[product.features.label].cast(pl.Float64), served_scores(served, classes)
+    label, scores = questions[product.features.label].cast(pl.Float64), served_scores(served, classes)
     is_known = label.is_not_null().to_numpy()
     names = [product.monitoring.metric, *([VALUE] if product.monitoring.value else [])]
     about: dict[str, Any] = {
         "release": tested.release,
         "bundle": bundle,
         "source": source,
-        "rows": asked.height,
+        "rows": questions.height,
         "known": int(is_known.sum()),
         "positives": int(label.filter(label.is_not_null()).sum()) if product.task == "binary" else None,
         "promised": {name: tested.promised.get(name) for name in names},
@@ -59,8 +59,8 @@ def line(rows: pl.DataFrame, served: pl.DataFrame, tested: Tested, *, source: st
         "note": why_none(product.task, len(tested.scores)),
     }
     if not is_known.any():
-        return Line({**about, "metrics": None}, None)
-    known = asked.filter(label.is_not_null())
+        return RealisedLine({**about, "metrics": None}, None)
+    known = questions.filter(label.is_not_null())
     unit = product.gates.unit
     evaluation = evaluate(
         task=product.task,
@@ -74,7 +74,9 @@ def line(rows: pl.DataFrame, served: pl.DataFrame, tested: Tested, *, source: st
         classes=classes,
     )
     by_metric = metrics(evaluation)
-    return Line({**about, "metrics": {name: by_metric[name]["candidate"] for name in names if name in by_metric}}, evaluation)
+    return RealisedLine(
+        {**about, "metrics": {name: by_metric[name]["candidate"] for name in names if name in by_metric}}, evaluation
+    )
 
 
 def served_scores(served: pl.DataFrame, classes: Sequence[str]) -> Floats:

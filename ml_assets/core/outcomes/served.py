@@ -15,12 +15,12 @@ ROW = "row"
 """The column that says which row of the outcomes a prediction is about."""
 
 
-def about(predictions: pl.DataFrame, asked: pl.DataFrame, *, key: Sequence[str]) -> pl.DataFrame:
+def about(predictions: pl.DataFrame, questions: pl.DataFrame, *, key: Sequence[str]) -> pl.DataFrame:
     """The predictions about these questions, with the number of the question's row; those about others are left out.
 
-    `predictions`: records of the log or of batches; `asked`: the keys of a partition, in its order.
+    `predictions`: records of the log or of batches; `questions`: the keys of a partition, in its order.
     """
-    places = {values: row for row, values in enumerate(_texts(asked.select(key).iter_rows()))}
+    places = {values: row for row, values in enumerate(_texts(questions.select(key).iter_rows()))}
     requests = (json.loads(text) for text in predictions["request"])
     rows = [places.get(_text([request.get(name) for name in key])) for request in requests]
     of_classes = [name for name in predictions.columns if name.startswith(names("score", [""])[0])]

@@ -16,7 +16,7 @@ from scipy import stats
 from ml_assets.core.drift.column_orders import BESIDE, rule_of, rules, share_of
 from ml_assets.core.drift.distance import compare
 from ml_assets.core.drift.distance_test import against_past
-from ml_assets.core.drift.histograms import Histogram, Levels, Numbers
+from ml_assets.core.drift.histograms import Histogram, Levels, NumberBins
 from ml_assets.core.metrics.arrays import Floats, Ints
 from ml_assets.core.plausibility.claims import CLAIMS
 from ml_assets.core.plausibility.leaks import leaks
@@ -48,7 +48,7 @@ SHOWN = 4
 
 
 @dataclass(frozen=True)
-class Answer:
+class PlausibilityResult:
     """The result of one claim."""
 
     claim: str
@@ -65,12 +65,12 @@ class Known:
     summary: Summary
 
 
-def plausible(past: Sequence[Known], now: Known, *, label: str) -> list[Answer]:
+def plausible(past: Sequence[Known], now: Known, *, label: str) -> list[PlausibilityResult]:
     """One answer for each claim. `past` are the earlier partitions, in order."""
     past = [partition for partition in past if partition.summary.rows][-HISTORY:]
     if not now.summary.rows:
-        return [Answer(claim, True, "it has no rows") for claim in CLAIMS]
-    answers: dict[str, Callable[[], Answer]] = {
+        return [PlausibilityResult(claim, True, "it has no rows") for claim in CLAIMS]
+    answers: dict[str, Callable[[], PlausibilityResult]] = {
         "volume_plausible": lambda: _volume(past, now),
         "content_is_new": lambda: _content(past, now, label),
         "label_rate_plausible": lambda: _label(past, now, label),
@@ -80,11 +80,11 @@ def plausible(past: Sequence[Known], now: Known, *, label: str) -> list[Answer]:
     return [answers[claim]() for claim in CLAIMS]
 
 
-def _too_few(claim: str, number: int) -> Answer:
-    return Answer(claim, True, f"{number} past partitions to compare with, {LEAST} are needed", {"past": number})
+def _too_few(claim: str, number: int) -> PlausibilityResult:
+    return PlausibilityResult(claim, True, f"{number} past partitions to compare with, {LEAST} are needed", {"past": number})
 
 
-def _volume(past: Sequence[Known], now: Known) -> Answer:
+def _volume(past: Sequence[Known], now: Known) -> PlausibilityResult:
     claim, rows = "volume_plausible", now.summary.rows
     if len(past) < LEAST:
         return _too_few(claim, len(past))
@@ -97,10 +97,10 @@ def _volume(past: Sequence[Known], now: Known) -> Answer:
     p = float(2 * stats.t.sf(abs(difference) / spread, len(steps)))
     is_large = abs(rows / usual - 1) >= VOLUME and abs(difference) > np.abs(steps).max()
     why = f"{rows:,} rows, usually about {usual:,.0f}"
-    return Answer(claim, not (is_large and p < LEVEL), why, {"rows": rows, "usual": round(usual), "p": _rounded(p)})
+    return PlausibilityResult(claim, not (is_large and p < LEVEL), why, {"rows": rows, "usual": round(usual), "p": _rounded(p)})
 
 
-def _content(past: Sequence[Known], now: Known, label: str) -> Answer:
+def _content(past: Sequence[Known], now: Known, label: str) -> PlausibilityResult:
     claim, mine = "content_is_new", _signatures(now.summary, label)
     before = [(other.key, _signatures(other.summary, label)) for other in past]
     telling = [name for name in mine if _never_repeats([theirs[name] for _, theirs in before if name in theirs])]
@@ -108,13 +108,15 @@ def _content(past: Sequence[Known], now: Known, label: str) -> Answer:
         same = [name for name in telling if mine[name] == theirs.get(name)]
         if len(same) >= max(2, SAME * len(telling)):
             why = f"it has the same values as {key} in {_some(same)}: another partition's content again?"
-            return Answer(claim, False, why, {"same_as": key, "columns": same})
+            return PlausibilityResult(claim, False, why, {"same_as": key, "columns": same})
     most = max((partition.summary.repeated for partition in past), default=0.0)
     repeated = now.summary.repeated
     if past and repeated > most + REPEATED:
         why = f"{repeated:.0%} of its rows repeat another row in everything but the key, at most {most:.0%} did before"
-        return Answer(claim, False, why, {"repeated": _rounded(repeated), "most": _rounded(most)})
-    return Answer(claim, True, f"no earlier partition has these values; {repeated:.1%} of the rows repeat another one")
+        return PlausibilityResult(claim, False, why, {"repeated": _rounded(repeated), "most": _rounded(most)})
+    return PlausibilityResult(
+        claim, True, f"no earlier partition has these values; {repeated:.1%} of the rows repeat another one"
+    )
 
 
 def _signatures(summary: Summary, label: str) -> dict[str, tuple[Any, ...]]:
@@ -132,18 +134,18 @@ def _never_repeats(signatures: Sequence[tuple[Any, ...]]) -> bool:
     return len(set(signatures)) == len(signatures)
 
 
-def _label(past: Sequence[Known], now: Known, label: str) -> Answer:
+def _label(past: Sequence[Known], now: Known, label: str) -> PlausibilityResult:
     claim, mine = "label_rate_plausible", now.summary.histograms.get(label)
     known = [partition for partition in past if _labels(partition.summary.histograms.get(label))]
     if mine is None or not _labels(mine):
-        return Answer(claim, True, "no label is known yet")
+        return PlausibilityResult(claim, True, "no label is known yet")
     if (
         len(mine.counts) == 1
         and mine.counts[0] >= CONSTANT
         and known
         and all(_is_varied(partition, label) for partition in known)
     ):
-        return Answer(claim, False, f"all {mine.counts[0]:,} labels are alike, which no earlier partition's were")
+        return PlausibilityResult(claim, False, f"all {mine.counts[0]:,} labels are alike, which no earlier partition's were")
     if len(known) < LEAST:
         return _too_few(claim, len(known))
     from ml_assets.core.drift.bin_layout import binned
@@ -154,29 +156,29 @@ def _label(past: Sequence[Known], now: Known, label: str) -> Answer:
     share = float(shift.moved[-1, 0])
     is_far = share > float(shift.moved[:-1, 0].max()) + LABEL and shift.p[0] < LEVEL
     why = f"{share:.0%} of the labels would have to be others to be as before, at most {shift.moved[:-1, 0].max():.0%} were"
-    return Answer(claim, not is_far, why, {"moved": _rounded(share), "p": _rounded(float(shift.p[0]))})
+    return PlausibilityResult(claim, not is_far, why, {"moved": _rounded(share), "p": _rounded(float(shift.p[0]))})
 
 
 def _labels(histogram: Histogram | None) -> int:
-    return int(histogram.counts.sum()) if isinstance(histogram, Levels | Numbers) else 0
+    return int(histogram.counts.sum()) if isinstance(histogram, Levels | NumberBins) else 0
 
 
 def _is_varied(known: Known, label: str) -> bool:
     return len(known.summary.histograms[label].counts) > 1
 
 
-def _relations(past: Sequence[Known], now: Known) -> Answer:
+def _relations(past: Sequence[Known], now: Known) -> PlausibilityResult:
     claim = "relations_hold"
     past = [partition for partition in past if partition.summary.pairs == now.summary.pairs]
     if len(past) < LEAST or not now.summary.pairs:
         return _too_few(claim, len(past))
     if turned := _turned(past, now):
         message = _some([f"{name} in {share:.0%} of the rows, never before" for name, share in turned])
-        return Answer(claim, False, f"{message}: swapped, or another unit?", {"orders": [name for name, _ in turned]})
+        return PlausibilityResult(claim, False, f"{message}: swapped, or another unit?", {"orders": [name for name, _ in turned]})
     usable = [place for place, pair in enumerate(now.summary.pairs) if not any(_is_tied(name, [*past, now]) for name in pair)]
     names = [now.summary.pairs[place] for place in usable]
     if not names:
-        return Answer(claim, True, "there are no two columns of numbers to compare")
+        return PlausibilityResult(claim, True, "there are no two columns of numbers to compare")
     cells = np.stack([partition.summary.cells[usable] for partition in (*past, now)]).astype(float)
     number = cells.shape[1]
     starts = np.arange(number) * PARTS**2
@@ -184,13 +186,13 @@ def _relations(past: Sequence[Known], now: Known) -> Answer:
     beyond = shift.moved[-1] - shift.moved[:-1].max(axis=0)
     broken = np.flatnonzero((beyond >= RELATION) & (shift.p < RELATION_LEVEL))
     if not broken.size:
-        return Answer(claim, True, f"{number} pairs of columns go together as before")
+        return PlausibilityResult(claim, True, f"{number} pairs of columns go together as before")
     pairs = [names[place] for place in broken[np.argsort(-beyond[broken])]]
     columns = [name for name, _ in Counter(name for pair in pairs for name in pair).most_common()]
     message = _some([f"{first} with {second}" for first, second in pairs])
     why = f"{_some(columns[:2])}: relates differently than ever before ({message}): swapped, another unit, another time zone?"
     values = {"pairs": [list(pair) for pair in pairs[:20]], "broken": len(pairs), "most": _rounded(float(beyond.max()))}
-    return Answer(claim, False, why, values)
+    return PlausibilityResult(claim, False, why, values)
 
 
 def _turned(past: Sequence[Known], now: Known) -> list[tuple[str, float]]:
@@ -209,36 +211,36 @@ def _is_tied(column: str, partitions: Sequence[Known]) -> bool:
     return any(counts.max(initial=0) > TIED * max(counts.sum(), 1) for counts in counts)
 
 
-def _separation(past: Sequence[Known], now: Known) -> Answer:
+def _separation(past: Sequence[Known], now: Known) -> PlausibilityResult:
     claim, mine = "no_column_gives_label_away", now.summary.separation
     before = [partition.summary.separation for partition in past if partition.summary.separation]
     if not mine:
-        return Answer(claim, True, "too few labels are known, or they are all alike")
+        return PlausibilityResult(claim, True, "too few labels are known, or they are all alike")
     if len(before) < LEAST:
         return _too_few(claim, len(before))
     if not (looks := leaks(before, mine, least=LEAST)):
-        return Answer(claim, True, f"{len(mine)} columns separate the label as they did")
+        return PlausibilityResult(claim, True, f"{len(mine)} columns separate the label as they did")
     message = _some([f"{look.column} (AUC {0.5 + look.now:.2f}, at most {0.5 + look.most:.2f} before)" for look in looks])
     columns = {look.column: _rounded(look.now) for look in looks}
-    return Answer(claim, False, f"{message}: does it know the label?", {"columns": columns})
+    return PlausibilityResult(claim, False, f"{message}: does it know the label?", {"columns": columns})
 
 
 @dataclass(frozen=True)
-class _Found:
+class _HistoryTest:
     """`p` (tests,) after Holm; `moved` (G+1, tests) of the replays and the partition at hand."""
 
     p: Floats
     moved: Floats
 
 
-def _against_history(rows: Floats, starts: Ints, bins: Ints) -> _Found:
+def _against_history(rows: Floats, starts: Ints, bins: Ints) -> _HistoryTest:
     """Compare the last of T partitions (T, bins) with those before it, and replay these."""
     past = len(rows) - 1
     window = min(WINDOW, past // 2)
     sums = np.concatenate([np.zeros_like(rows[:1]), np.cumsum(rows, axis=0)])
     reference = sums[window:-1] - sums[: past + 1 - window]
     distance, expected, moved = compare(rows[window:], reference, starts)
-    return _Found(against_past(distance, expected, bins)[1], moved)
+    return _HistoryTest(against_past(distance, expected, bins)[1], moved)
 
 
 def _some(names: Sequence[str]) -> str:

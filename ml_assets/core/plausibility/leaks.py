@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from ml_assets.core.plausibility.separation import Separation
+from ml_assets.core.plausibility.separation import UnitSeparation
 
 SEPARATION = 0.05
 """By how much a column's |AUC - 0.5| within units has to be above the highest that it ever had."""
@@ -19,7 +19,7 @@ MEASURES = (("value", "error"), ("rest", "rest_error"))
 
 
 @dataclass(frozen=True)
-class Look:
+class ColumnLeak:
     """A column's |AUC - 0.5| `now`, and the `most` that it was; `p` that a partition like the earlier ones differs as much."""
 
     column: str
@@ -33,7 +33,7 @@ class Look:
         return self.now - self.most
 
 
-def leaks(before: Sequence[Mapping[str, Separation]], now: Mapping[str, Separation], *, least: int) -> list[Look]:
+def leaks(before: Sequence[Mapping[str, UnitSeparation]], now: Mapping[str, UnitSeparation], *, least: int) -> list[ColumnLeak]:
     """The columns that separate the label surely and clearly better than in the partitions `before`, worst first, each once. A
     column is looked at if at least so many of these have it."""
     looks = [
@@ -47,7 +47,7 @@ def leaks(before: Sequence[Mapping[str, Separation]], now: Mapping[str, Separati
     return sorted(by_column.values(), key=lambda look: -look.beyond)
 
 
-def _look(column: str, measured: Sequence[tuple[float, float]]) -> Look:
+def _look(column: str, measured: Sequence[tuple[float, float]]) -> ColumnLeak:
     """Hold the last of the values of a column, each with its error, against the prediction interval of those before it (Student's
     t), whose variance is moderated by the errors of all of them as in Smyth (2004), as core.gates.too_good does for gains. An AUC
     keeps its sign here: folded at 0.5, values that are noise around it would seem to vary less than they do."""
@@ -57,4 +57,4 @@ def _look(column: str, measured: Sequence[tuple[float, float]]) -> Look:
     variance = (PRIOR_FREEDOM * np.mean(errors**2) + (earlier.size - 1) * earlier.var(ddof=1)) / freedom
     spread, away = float(np.sqrt(variance * (1 + 1 / earlier.size))), abs(now - float(earlier.mean()))
     p = float(2 * stats.t.sf(away / spread, freedom)) if spread > 0 else float(away == 0)
-    return Look(column, abs(now), float(np.abs(earlier).max()), p)
+    return ColumnLeak(column, abs(now), float(np.abs(earlier).max()), p)

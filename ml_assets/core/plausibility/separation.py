@@ -21,7 +21,7 @@ LEAST_WITHIN = 0.5
 
 
 @dataclass(frozen=True)
-class Separation:
+class UnitSeparation:
     """The AUC of a column for the label minus 0.5, from -0.5 to 0.5, on average over units: of its values, and of what the other
     columns do not explain of them (`rest`); each with its standard error."""
 
@@ -31,7 +31,7 @@ class Separation:
     rest_error: float
 
 
-def separations(numbers: Mapping[str, Floats], truth: Floats, units: Ints) -> dict[str, Separation]:
+def separations(numbers: Mapping[str, Floats], truth: Floats, units: Ints) -> dict[str, UnitSeparation]:
     """The separation by each column. `numbers` (n,) by name and `truth` (n,) are ranks from 0 to 1, NaN where a value is missing;
     `units` (n,): codes. Nothing where too few labels are known, or they are all alike."""
     known = ~np.isnan(truth)
@@ -50,7 +50,7 @@ def separations(numbers: Mapping[str, Floats], truth: Floats, units: Ints) -> di
     of_values = _within(centred, is_later, units[known])
     of_rests = _within(centred @ np.linalg.inv(correlation), is_later, units[known])
     measured = zip(names, *of_values, *of_rests, strict=True)
-    return {name: Separation(*(float(number) for number in numbers_)) for name, *numbers_ in measured}
+    return {name: UnitSeparation(*(float(number) for number in numbers_)) for name, *numbers_ in measured}
 
 
 def _within(columns: Floats, is_later: "np.ndarray", units: Ints) -> tuple[Floats, Floats]:

@@ -17,7 +17,7 @@ from ml_assets.core.drift.column_orders import orders
 from ml_assets.core.drift.histogram_json import from_json, to_json
 from ml_assets.core.drift.histograms import Histograms, count, is_countable
 from ml_assets.core.metrics.arrays import Floats, Ints
-from ml_assets.core.plausibility.separation import Separation, separations
+from ml_assets.core.plausibility.separation import UnitSeparation, separations
 
 PARTS = 5
 ROWS = 50_000
@@ -37,7 +37,7 @@ class Summary:
     pairs: tuple[tuple[str, str], ...]
     cells: Ints
     orders: Histograms
-    separation: Mapping[str, Separation]
+    separation: Mapping[str, UnitSeparation]
     repeated: float
 
     def to_json(self) -> bytes:
@@ -63,7 +63,7 @@ class Summary:
             tuple((first, second) for first, second in about["pairs"]),
             np.array(about["cells"], dtype=np.int64).reshape(-1, PARTS**2),
             from_json(json.dumps(parsed["orders"]).encode()),
-            {name: Separation(*numbers) for name, numbers in about["separation"].items()},
+            {name: UnitSeparation(*numbers) for name, numbers in about["separation"].items()},
             about["repeated"],
         )
 
@@ -86,7 +86,7 @@ def summarise(
     pairs = tuple(combinations(numbers, 2))
     parts = {name: _parts(values) for name, values in numbers.items()}
     cells = np.array([_cells(parts[first], parts[second]) for first, second in pairs], dtype=np.int64)
-    separation: dict[str, Separation] = {}
+    separation: dict[str, UnitSeparation] = {}
     if sample.height:
         codes = (
             np.zeros(sample.height, dtype=np.int64)

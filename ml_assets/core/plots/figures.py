@@ -1,19 +1,18 @@
 """Small pictures of an evaluation, a fit and a drift report, as SVG bytes. The style lives in style.py."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ml_assets.core.evaluation.result import Evaluation
-from ml_assets.core.metrics.drift import DriftReport, bin_labels
+from ml_assets.core.metrics.drift import DriftReport
 from ml_assets.core.plots import class_figures, task_figures
 from ml_assets.core.plots.shared_figures import bars, slices
-from ml_assets.core.plots.style import COLORS, shorten, svg
+from ml_assets.core.plots.style import COLORS, svg
 from ml_assets.spec.tasks import Task
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_SHOWN_LEVELS = 12
 _DRAW: Mapping[Task, Callable[[Evaluation], dict[str, bytes]]] = {
     "binary": task_figures.binary,
     "regression": task_figures.regression,
@@ -50,21 +49,3 @@ def drift_plot(report: DriftReport, *, limit: float) -> bytes:
     columns = [(name, psi) for name, psi in report.columns.select("column", "psi").iter_rows()]
     pairs = [("score", report.score_psi), *columns]
     return bars(pairs, title="Drift against the reference", x="population stability index (PSI)", limit=limit)
-
-
-def distribution_plot(name: str, about: Mapping[str, Any], current: Sequence[float]) -> bytes:
-    """Reference and current share of one profiled column by bin; `current` is from DriftReport.shares."""
-    table = list(zip(bin_labels(about), about["shares"], current, strict=True))
-    shown = [row for row in table if row[1] > 0 or row[2] > 0]
-    if len(shown) > _SHOWN_LEVELS:
-        largest = sorted(shown, key=lambda row: -abs(row[1] - row[2]))[:_SHOWN_LEVELS]
-        shown = [row for row in shown if row in largest]
-
-    def draw(axes: "Axes") -> None:
-        rows = range(len(shown))
-        axes.barh([row - 0.2 for row in rows], [row[1] for row in shown], 0.38, color=COLORS["actual"], label="reference")
-        axes.barh([row + 0.2 for row in rows], [row[2] for row in shown], 0.38, color=COLORS["candidate"], label="current")
-        axes.set_yticks(rows, [shorten(row[0], 18) for row in shown])
-        axes.invert_yaxis()
-
-    return svg(draw, title=f"Distribution of {shorten(name, 30)}", x="share of rows", y="", grid="x")

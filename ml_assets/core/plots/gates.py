@@ -21,7 +21,7 @@ MOST = 12.0
 
 
 @dataclass(frozen=True)
-class Drawn:
+class DrawnClaim:
     """One claim, in standard errors: the distance of its estimate from its limit, and of its bounds on the bad and good side."""
 
     name: str
@@ -31,7 +31,7 @@ class Drawn:
     good: float
 
 
-def drawn(verdict: VerdictFacts) -> list[Drawn]:
+def drawn(verdict: VerdictFacts) -> list[DrawnClaim]:
     """The claims that can be drawn, in their order."""
     intervals = []
     for claim in verdict.claims:
@@ -44,7 +44,7 @@ def drawn(verdict: VerdictFacts) -> list[Drawn]:
         estimate, low, high, limit = map(log, numbers) if is_ratio else numbers
         towards = 1 / error if claim.sign == ">" else -1 / error
         sides = sorted(_edge((bound - limit) * towards) for bound in (low, high))
-        intervals.append(Drawn(claim.name, result_in_words(claim), _edge((estimate - limit) * towards), *sides))
+        intervals.append(DrawnClaim(claim.name, result_in_words(claim), _edge((estimate - limit) * towards), *sides))
     return intervals
 
 

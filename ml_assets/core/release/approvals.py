@@ -14,11 +14,9 @@ State = Literal["not asked", "waits", "approved", "refused"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class PersonDecision:
-    """One decision about exactly one release and its evaluation. `entry` is the hash of its ledger entry; `proof` is what showed
-    that `by` is that person, empty for a name that was typed."""
+class _Decision:
+    """`entry` is the hash of its ledger entry; `proof` is what showed that it is `by`, empty for a name that was typed."""
 
-    decision: Answer
     by: str
     reason: str
     via: Via = "cli"
@@ -28,16 +26,17 @@ class PersonDecision:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Override:
+class PersonDecision(_Decision):
+    """One decision about exactly one release and its evaluation."""
+
+    decision: Answer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Override(_Decision):
     """A decision to let a model through despite `reasons`, which its evaluation lacked at that time."""
 
     reasons: tuple[str, ...]
-    by: str
-    reason: str
-    via: Via = "cli"
-    at: str = ""
-    entry: str = ""
-    proof: str = ""
 
     @property
     def facts(self) -> dict[str, str]:

@@ -61,7 +61,7 @@ def card(product: Product, about: About) -> str:
         "## Data",
         _data(about),
         "## Model",
-        _parameters(product, about),
+        _parameters(about),
         "## Measured on the test window",
         about.measured.strip(),
         "## Verdict",
@@ -99,7 +99,7 @@ def _span(partitions: Sequence[str]) -> str:
     return f"{partitions[0]} to {partitions[-1]}, {len(partitions)} partitions" if len(partitions) > 1 else "".join(partitions)
 
 
-def _parameters(product: Product, about: About) -> str:
+def _parameters(about: About) -> str:
     model = about.manifests["model"]
     declared_now: Mapping[str, Any] = model.recipe.details.get("config", {}).get("model", {})
     flat = {name: value for name, value in declared_now.items() if name != "params"} | dict(declared_now.get("params", {}))

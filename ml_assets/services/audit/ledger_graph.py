@@ -23,7 +23,7 @@ _KINDS = (np.int32, np.int32, np.int32, np.uint8, np.int32, np.int32, np.int32, 
 
 
 @dataclass(frozen=True)
-class Kept:
+class CachedGraph:
     """A graph of all manifests up to the entry `seq`, whose hash is `hash`."""
 
     graph: Graph
@@ -36,7 +36,7 @@ def open_graph(ledger: Ledger, cache: Path) -> Graph:
     kept = _read(cache)
     with ledger.engine.connect() as connection:
         if kept is None or _hash(connection, kept.seq) != kept.hash:
-            kept = Kept(Graph.empty(), 0, "")
+            kept = CachedGraph(Graph.empty(), 0, "")
         newer = _extend(connection, kept)
     if newer is not kept:
         write_atomically(cache, _content(newer))
@@ -47,7 +47,7 @@ def _hash(connection: Connection, seq: int) -> str | None:
     return connection.scalar(select(schema.entries.c.hash).where(schema.entries.c.seq == seq))
 
 
-def _extend(connection: Connection, kept: Kept) -> Kept:
+def _extend(connection: Connection, kept: CachedGraph) -> CachedGraph:
     """Add the manifests after the kept ones; the same value where there are none."""
     m, i, e = schema.manifests.c, schema.inputs.c, schema.entries.c
     newest = select(e.seq, e.hash).join(schema.manifests, m.seq == e.seq).order_by(m.seq.desc()).limit(1)
@@ -58,10 +58,10 @@ def _extend(connection: Connection, kept: Kept) -> Kept:
     edges = select(i.consumer, i.producer).where(i.consumer > kept.seq, i.consumer <= head.seq, i.producer.is_not(None))
     rows = [(row[0], row[1], row[2], row[3]) for row in connection.execute(nodes.order_by(m.seq))]
     pairs = [(row[0], row[1]) for row in connection.execute(edges)]
-    return Kept(kept.graph.extended(rows, pairs), head.seq, head.hash)
+    return CachedGraph(kept.graph.extended(rows, pairs), head.seq, head.hash)
 
 
-def _content(kept: Kept) -> bytes:
+def _content(kept: CachedGraph) -> bytes:
     """A digest of all that follows; a line of JSON; the arrays, one after another."""
     graph = kept.graph
     edges = (graph.up.first, graph.up.to, graph.down.first, graph.down.to)
@@ -73,7 +73,7 @@ def _content(kept: Kept) -> bytes:
     return sha256(rest).encode() + rest
 
 
-def _read(path: Path) -> Kept | None:
+def _read(path: Path) -> CachedGraph | None:
     """The content of the file; None where it is missing or any of its bytes changed."""
     try:
         content = path.read_bytes()
@@ -92,4 +92,4 @@ def _read(path: Path) -> Kept | None:
     words = {"names": tuple(header["names"]), "keys": tuple(header["keys"])}
     up, down = Adjacency(*edges[:2]), Adjacency(*edges[2:])
     graph = Graph(seqs, assets, partitions, ids.reshape(-1, ID_BYTES), **words, up=up, down=down)
-    return Kept(graph, header["seq"], header["hash"])
+    return CachedGraph(graph, header["seq"], header["hash"])

@@ -26,7 +26,7 @@ Counts = Mapping[tuple[str, str], int]
 
 
 @dataclass(frozen=True)
-class Subject:
+class AuditSubject:
     """`seqs`: entries of the manifests that it is, or, of `delivered` bytes, of those that read them first."""
 
     product: str
@@ -54,7 +54,7 @@ class Audit:
 
     ledger: Ledger
     cache: Path
-    subject: Subject
+    subject: AuditSubject
 
     def graph(self) -> Graph:
         """The graph of all manifests, brought up to date with the ledger."""

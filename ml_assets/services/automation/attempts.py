@@ -11,7 +11,7 @@ import msgspec
 
 from ml_assets.core.digests import digest_json, sha256
 from ml_assets.core.lineage.attempts import AttemptRecord, Delivery, End
-from ml_assets.services.automation.outcomes import OUTCOME_TAG, REASON_TAG, Outcome, outcome_of
+from ml_assets.services.automation.run_outcomes import OUTCOME_TAG, REASON_TAG, Outcome, outcome_of
 from ml_assets.services.planning.plan import definitions
 from ml_assets.spec.product import Product
 from resources import landing_digests

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ml_assets.core.lineage.attempts import Attempt, Delivery, Step, next_step
+from ml_assets.core.lineage.attempts import Attempt, Delivery, NextAttempt, next_step
 from ml_assets.services.automation.attempts import (
     NUMBER_TAG,
     Landed,
@@ -22,7 +22,7 @@ from ml_assets.services.automation.attempts import (
     reference_digest,
     reference_read,
 )
-from ml_assets.services.automation.outcomes import outcome_of
+from ml_assets.services.automation.run_outcomes import outcome_of
 from ml_assets.spec.product import Product
 from resources.ledger import attempts as recorded
 from resources.lineage import Lineage
@@ -41,7 +41,7 @@ MOST_NAMED = 1000
 class Due:
     """Deliveries to be launched now, oldest partition first, and what is waited for, in words."""
 
-    launched: list[tuple[Delivery, Step]] = field(default_factory=list)
+    launched: list[tuple[Delivery, NextAttempt]] = field(default_factory=list)
     waits: list[str] = field(default_factory=list)
 
 
@@ -111,7 +111,9 @@ def _is_reference_new(lineage: Lineage, landed: Landed) -> bool:
     return bool(read) and content_digest(read) != reference_digest(lineage, landed)
 
 
-def _step(lineage: Lineage, instance: "DagsterInstance", product: Product, delivery: Delivery, newest: Attempt | None) -> Step:
+def _step(
+    lineage: Lineage, instance: "DagsterInstance", product: Product, delivery: Delivery, newest: Attempt | None
+) -> NextAttempt:
     retries, now = product.retries, datetime.now(UTC)
     step = next_step(newest, delivery, most=retries.most, wait=retries.wait, now=now)
     while step.is_due and (run := _ended_before_reading(instance, product, delivery, step)):
@@ -130,7 +132,9 @@ def _busy(instance: "DagsterInstance", product: Product) -> set[str]:
     return {run.tags.get("dagster/partition", "") for run in instance.get_runs(filters=filters)}
 
 
-def _ended_before_reading(instance: "DagsterInstance", product: Product, delivery: Delivery, step: Step) -> "DagsterRun | None":
+def _ended_before_reading(
+    instance: "DagsterInstance", product: Product, delivery: Delivery, step: NextAttempt
+) -> "DagsterRun | None":
     """The run that was launched for this very attempt and ended without recording one."""
     from dagster import RunsFilter
 

@@ -10,10 +10,10 @@ import msgspec
 
 from ml_assets.core.lineage.planning import Item
 from ml_assets.core.notices import Notice, worst_first
-from ml_assets.services.automation.causes import causes
 from ml_assets.services.automation.outbox import LASTING
+from ml_assets.services.automation.product_notices import causes
 from ml_assets.services.judging.gate_standards import gate_breaches
-from ml_assets.services.judging.kept_words import kept_next
+from ml_assets.services.judging.kept_candidate_text import kept_next
 from ml_assets.services.next_window import next_window
 from ml_assets.services.planning.plan import make_plan, tell
 from ml_assets.spec.product import Product

@@ -121,7 +121,7 @@ def _partition(lineage: Lineage, product: Product, key: str) -> Partition:
     stages = ("raw", "quarantine", "evaluation", "monitoring", "release")
     current = {stage: lineage.ledger.current(product.name, stage, key) for stage in stages}
     evaluation, monitoring, release = (current[stage] for stage in ("evaluation", "monitoring", "release"))
-    counts = {stage: CountedFacts.of(made).count if (made := current[stage]) else None for stage in ("raw", "quarantine")}
+    counts = {stage: CountedFacts.of(manifest).count if (manifest := current[stage]) else None for stage in ("raw", "quarantine")}
     return Partition(
         key=key,
         rows=counts["raw"],

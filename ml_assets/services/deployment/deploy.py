@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
 from ml_assets.errors import MlAssetsError
-from ml_assets.services.automation.outcomes import decided
+from ml_assets.services.automation.run_outcomes import decided
 from ml_assets.services.deployment.locations import Contains, DeployedProduct, Location, locations
 from ml_assets.services.deployment.runs import ENDED, Failure, Launched, Unanswerable, failures, launch_stale, status
 from resources.dagster_webserver import Webserver, WebserverUnreachable

@@ -15,7 +15,7 @@ from ml_assets.core.digests import digest_json, sha256
 from ml_assets.core.lineage.extractions import ExtractionRecord
 from ml_assets.core.lineage.partitions import Partitions, partitions_of, utc_now
 from ml_assets.core.outcomes.maturity import matures_at
-from ml_assets.services.extraction.answers import Answer, ExtractionRefused, of_files, of_rows
+from ml_assets.services.extraction.delivery_content import DeliveryContent, ExtractionRefused, of_files, of_rows
 from ml_assets.services.extraction.source_files import WHOLE, FilesByPartition, upstream_states
 from ml_assets.services.next_window import next_delivery
 from ml_assets.spec.delivery import ReferenceSpec
@@ -202,7 +202,7 @@ class TableSource:
             return self._files.states(still_since)
         return upstream_states(self.instance, self.spec.asset, self.calendar) if self.instance else {}
 
-    def _answer(self, partition: str) -> Answer:
+    def _answer(self, partition: str) -> DeliveryContent:
         name, is_no = self._name(partition), self.outcomes is not None and self.outcomes.absent == "negative"
         if self.spec.sql:
             frame = self._database.rows(self.spec.sql, self._bounds(partition))

@@ -9,7 +9,7 @@ from ml_assets.core.gate_lab.resampling import clopper_pearson, redrawn
 from ml_assets.core.gates.panel import Panel
 from ml_assets.core.gates.verdict import Verdict, judge
 from ml_assets.core.metrics.arrays import Floats
-from ml_assets.services.gate_lab.subject import Subject
+from ml_assets.services.gate_lab.subject import MutationSubject
 
 SEED = 20130101
 
@@ -50,14 +50,14 @@ class Tally:
         return findings
 
 
-def seeds(on: Subject, *, count: int) -> list[Floats]:
+def seeds(on: MutationSubject, *, count: int) -> list[Floats]:
     """The candidate's scores, and those of the same recipe with other seeds."""
     first = on.product.model.seed
     others = (on.scored(on.fitted(on.trained, seed=first + 1 + number)) for number in range(count - 1))
     return [on.case.scores["candidate"], *others]
 
 
-def tally(on: Subject, scores: list[Floats], *, draws: int, tell: Callable[[str], None] = lambda _: None) -> Tally:
+def tally(on: MutationSubject, scores: list[Floats], *, draws: int, tell: Callable[[str], None] = lambda _: None) -> Tally:
     """Judge every ordered pair on the window itself, then `draws` pairs on windows drawn again. `tell` hears how far it is."""
     tally = Tally()
     random = np.random.default_rng(SEED)
@@ -70,7 +70,7 @@ def tally(on: Subject, scores: list[Floats], *, draws: int, tell: Callable[[str]
     return tally
 
 
-def _pairs(on: Subject, scores: list[Floats]) -> Iterator[Panel]:
+def _pairs(on: MutationSubject, scores: list[Floats]) -> Iterator[Panel]:
     for one in range(len(scores)):
         for other in range(len(scores)):
             if one != other:
@@ -79,6 +79,6 @@ def _pairs(on: Subject, scores: list[Floats]) -> Iterator[Panel]:
                 )
 
 
-def _judged(on: Subject, panel: Panel) -> Verdict:
+def _judged(on: MutationSubject, panel: Panel) -> Verdict:
     """Without asking for rare levels, which a window drawn again may well miss."""
     return judge(on.product, panel)

@@ -10,8 +10,8 @@ from ml_assets.core.gate_lab.mutants import Catch, Mutation
 from ml_assets.core.gates.too_good import LEAST_PAST, telling
 from ml_assets.core.model.features import model_columns
 from ml_assets.core.model.scoring import load_model, score_frame
-from ml_assets.core.plausibility.judging import LEAST, Answer, Known, plausible
-from ml_assets.services.gate_lab.subject import Subject
+from ml_assets.core.plausibility.judging import LEAST, Known, PlausibilityResult, plausible
+from ml_assets.services.gate_lab.subject import MutationSubject
 from ml_assets.services.watching.summaries import summary_of
 
 SEED = 20130101
@@ -21,7 +21,7 @@ CLAIM = "no_column_gives_label_away"
 IN_ONE, IN_ALL = "leak in one partition", "leak in all partitions"
 
 
-def leak_in_one(on: Subject) -> Mutation:
+def leak_in_one(on: MutationSubject) -> Mutation:
     """The newest partition alone: it is unlike those before it, and is held back from training."""
     if (column := _number(on)) is None:
         return Mutation(mutant=IN_ONE, about="", fate="not tried", message="no feature is a number")
@@ -42,7 +42,7 @@ def leak_in_one(on: Subject) -> Mutation:
     return Mutation(mutant=IN_ONE, about=about, fate="caught", catches=(Catch(CLAIM, spoilt.why),))
 
 
-def leak_in_all(on: Subject) -> Mutation:
+def leak_in_all(on: MutationSubject) -> Mutation:
     """A candidate of the product's recipe on rows that all leak: nothing is unlike anything before, but its gain is."""
     if (column := _number(on)) is None:
         return Mutation(mutant=IN_ALL, about="", fate="not tried", message="no feature is a number")
@@ -57,21 +57,21 @@ def leak_in_all(on: Subject) -> Mutation:
     return on.judged(IN_ALL, about, scored)
 
 
-def _number(on: Subject) -> str | None:
+def _number(on: MutationSubject) -> str | None:
     """The first feature that is a number, as the request brings it if it does."""
     columns = [name for name in model_columns(on.product) if on.case.frame.schema[name].is_numeric()]
-    asked = set(on.product.contract.Request.to_schema().columns)
-    return next((name for name in columns if name in asked), columns[0] if columns else None)
+    requested = set(on.product.contract.Request.to_schema().columns)
+    return next((name for name in columns if name in requested), columns[0] if columns else None)
 
 
-def _leaking(on: Subject, frame: pl.DataFrame, column: str) -> pl.DataFrame:
+def _leaking(on: MutationSubject, frame: pl.DataFrame, column: str) -> pl.DataFrame:
     return m.leaking(frame, column=column, label=on.product.features.label, share=SHARE, seed=SEED)
 
 
-def _answer(on: Subject, past: list[Known], frame: pl.DataFrame) -> Answer:
+def _answer(on: MutationSubject, past: list[Known], frame: pl.DataFrame) -> PlausibilityResult:
     """What plausibility says of these rows as the partition that is tested."""
     answers = plausible(past, Known(on.case.partition, summary_of(frame, on.product)), label=on.product.features.label)
     return next(answer for answer in answers if answer.claim == CLAIM)
 
 
-MUTANTS: dict[str, Callable[[Subject], Mutation]] = {IN_ONE: leak_in_one, IN_ALL: leak_in_all}
+MUTANTS: dict[str, Callable[[MutationSubject], Mutation]] = {IN_ONE: leak_in_one, IN_ALL: leak_in_all}

@@ -9,7 +9,7 @@ from ml_assets.core.lineage.facts import EvaluationFacts, ModelFacts, ReleaseFac
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.partitions import partitions_of
 from ml_assets.errors import MlAssetsError
-from ml_assets.services.gate_lab.subject import Subject
+from ml_assets.services.gate_lab.subject import MutationSubject
 from resources.scratch_lineage import snapshots_above
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ NO_RELEASE = "nothing was released yet, so there is no verdict to misuse"
 LOCKS_ADVICE = "the code of core/release/bundle.py and core/evaluation/snapshot.py is what refuses this: it is broken"
 
 
-def empty_partition(on: Subject) -> Mutation:
+def empty_partition(on: MutationSubject) -> Mutation:
     """A delivery with headers and no rows."""
     from ml_assets.core.contract.reading import read_delivery
 
@@ -34,7 +34,7 @@ def empty_partition(on: Subject) -> Mutation:
     return _mutation("empty partition", "every table delivered with its header alone", catches, "set min_rows in contract.py")
 
 
-def foreign_rows(on: Subject) -> Mutation:
+def foreign_rows(on: MutationSubject) -> Mutation:
     """The partition before, delivered once more under this one's name."""
     if on.product.partitions.is_static:
         message = "a delivery of a static table may hold the rows of the one before"
@@ -45,7 +45,7 @@ def foreign_rows(on: Subject) -> Mutation:
     return _mutation("another partition's rows", about, catches, "declare the table's time column in product.yaml")
 
 
-def broken_features(on: Subject) -> Mutation:
+def broken_features(on: MutationSubject) -> Mutation:
     """The features of the test window with a key twice and a column of the wrong kind of values."""
     import polars as pl
 
@@ -62,7 +62,7 @@ def broken_features(on: Subject) -> Mutation:
     return _mutation("repeated row", "one row of the features twice", catches, "set `unique` in the Features contract")
 
 
-def trained_on_test(on: Subject) -> Mutation:
+def trained_on_test(on: MutationSubject) -> Mutation:
     """The test window's last partition among the training partitions."""
     from ml_assets.core.evaluation.seen_data import tested_names, trained_names
     from ml_assets.core.evaluation.snapshot import refuse_seen_rows
@@ -84,7 +84,7 @@ def trained_on_test(on: Subject) -> Mutation:
     return _mutation("test rows in training", f"a candidate that was fitted on {tested[-1]} too", catches, LOCKS_ADVICE)
 
 
-def swapped_model(on: Subject) -> Mutation:
+def swapped_model(on: MutationSubject) -> Mutation:
     """Another month's model where the verdict's is asked for."""
     if (release := _released(on)) is None:
         return Mutation(mutant="swapped model", about="", fate="not tried", message=NO_RELEASE)
@@ -95,7 +95,7 @@ def swapped_model(on: Subject) -> Mutation:
     return _mutation("swapped model", about, _refusals(on, release, model=other), LOCKS_ADVICE)
 
 
-def changed_bytes(on: Subject) -> Mutation:
+def changed_bytes(on: MutationSubject) -> Mutation:
     """One bit of a released model's file, in a store of our own above the real one."""
     from ml_assets.services.proofs.release import intact
 
@@ -115,7 +115,7 @@ def changed_bytes(on: Subject) -> Mutation:
     return _mutation("changed model file", f"one bit of the model of {ReleaseFacts.of(release).release}", catches, LOCKS_ADVICE)
 
 
-def replayed_verdict(on: Subject) -> Mutation:
+def replayed_verdict(on: MutationSubject) -> Mutation:
     """The verdict once more, after what it let through has become the champion."""
     if (release := _released(on)) is None:
         return Mutation(mutant="replayed verdict", about="", fate="not tried", message=NO_RELEASE)
@@ -124,7 +124,7 @@ def replayed_verdict(on: Subject) -> Mutation:
     return _mutation("replayed verdict", about, _refusals(on, release, compared=now), LOCKS_ADVICE)
 
 
-def verdict_without_numbers(on: Subject) -> Mutation:
+def verdict_without_numbers(on: MutationSubject) -> Mutation:
     """A verdict as a tool records it that compares with NaN: a PASS without a number."""
     if (release := _released(on)) is None:
         return Mutation(mutant="NaN metric", about="", fate="not tried", message=NO_RELEASE)
@@ -146,12 +146,12 @@ def _mutation(mutant: str, about: str, catches: list[Catch], advice: str) -> Mut
     )
 
 
-def _delivered(on: Subject, partition: str) -> "dict[str, pl.DataFrame]":
+def _delivered(on: MutationSubject, partition: str) -> "dict[str, pl.DataFrame]":
     raw = on.case.lineage.current(on.product, "raw", partition)
     return {table: on.case.lineage.snapshots.frame(raw.snapshot, f"{table}.parquet") for table in on.product.delivery.tables}
 
 
-def _breaches(on: Subject, tables: "Mapping[str, pl.DataFrame]") -> list[Catch]:
+def _breaches(on: MutationSubject, tables: "Mapping[str, pl.DataFrame]") -> list[Catch]:
     """The contract's checks that fail for these tables as this partition's delivery."""
     from ml_assets.core.contract.engine import audit
     from ml_assets.services.proofs.contract import CLAIMS
@@ -169,7 +169,7 @@ def _refused(by: str, act: Callable[[], Any]) -> list[Catch]:
     return []
 
 
-def _refusals(on: Subject, release: Manifest, **changed: Any) -> list[Catch]:
+def _refusals(on: MutationSubject, release: Manifest, **changed: Any) -> list[Catch]:
     """The refusals of `release` that this evidence causes, without those that the recorded evidence causes."""
     from ml_assets.core.release.clearance import refusals
 
@@ -180,18 +180,18 @@ def _refusals(on: Subject, release: Manifest, **changed: Any) -> list[Catch]:
     return [Catch("release", reason) for reason in refusals(on.product, **{**recorded, **changed}) if reason not in before]
 
 
-def _released(on: Subject) -> Manifest | None:
+def _released(on: MutationSubject) -> Manifest | None:
     """The newest release of the product."""
     keys = on.case.lineage.ledger.partitions(on.product.name, "release")
     return on.case.lineage.ledger.current(on.product.name, "release", keys[-1]) if keys else None
 
 
-def _models(on: Subject) -> list[Manifest]:
+def _models(on: MutationSubject) -> list[Manifest]:
     ledger, name = on.case.lineage.ledger, on.product.name
     return [m for key in ledger.partitions(name, "model") if (m := ledger.current(name, "model", key)) is not None]
 
 
-MUTANTS: dict[str, Callable[[Subject], Mutation]] = {
+MUTANTS: dict[str, Callable[[MutationSubject], Mutation]] = {
     "empty partition": empty_partition,
     "another partition's rows": foreign_rows,
     "repeated row": broken_features,

@@ -10,43 +10,43 @@ from ml_assets.core.gate_lab import mutants as m
 from ml_assets.core.gate_lab.mutants import Mutation
 from ml_assets.core.metrics.arrays import Floats
 from ml_assets.services.claims import LATENCY_HOLDS
-from ml_assets.services.gate_lab.subject import Subject
+from ml_assets.services.gate_lab.subject import MutationSubject
 from ml_assets.spec.sections import STAGING_LINE
 
 SEED = 20130101
 SCALE = 100.0
 
 
-def shuffled_labels(on: Subject) -> Mutation:
+def shuffled_labels(on: MutationSubject) -> Mutation:
     """The product's recipe, fitted on labels that belong to other rows."""
     about = "the same recipe on rows with each other's labels"
     fitted = on.fitted(m.shuffled(on.trained, label=on.product.features.label, seed=SEED))
     return on.judged("shuffled labels", about, on.scored(fitted))
 
 
-def constant_scores(on: Subject) -> Mutation:
+def constant_scores(on: MutationSubject) -> Mutation:
     """The mean label as the score of every row."""
     labels = on.trained[on.product.features.label].cast(pl.Float64).to_numpy()
     scores = m.constant(labels, on.answering)
     return on.judged("constant scores", f"{m.in_words(scores)} for every row", scores)
 
 
-def inverted_scores(on: Subject) -> Mutation:
+def inverted_scores(on: MutationSubject) -> Mutation:
     """The champion's scores upside down."""
     return on.judged("inverted scores", "high where it was low", m.inverted(on.answering, task=on.product.task))
 
 
-def misaligned_scores(on: Subject) -> Mutation:
+def misaligned_scores(on: MutationSubject) -> Mutation:
     """The champion's scores, each given to another row."""
     return on.judged("misaligned scores", "each row has the score of another one", m.misaligned(on.answering))
 
 
-def nan_scores(on: Subject) -> Mutation:
+def nan_scores(on: MutationSubject) -> Mutation:
     """The champion's scores, one in a hundred of them NaN."""
     return on.judged("NaN scores", "one score in a hundred is not a number", m.with_nan(on.answering))
 
 
-def stale_model(on: Subject) -> Mutation:
+def stale_model(on: MutationSubject) -> Mutation:
     """The earliest partition alone; if the release that serves was fitted on it, its first quarter."""
     first = on.case.rows(on.case.trained[:1])
     mutation = on.judged(
@@ -61,14 +61,14 @@ def stale_model(on: Subject) -> Mutation:
     return on.judged("stale model", about, on.scored(on.fitted(early)), is_soft=True)
 
 
-def lost_feature(on: Subject) -> Mutation:
+def lost_feature(on: MutationSubject) -> Mutation:
     """The champion's own model, so that nothing but the loss tells the two apart."""
     lost, scores = _spoilt(on, [f["name"] for f in on.champion.features], lambda frame, some: m.emptied(frame, columns=some))
     about = f"the release that serves, with nothing in {', '.join(lost)}: {on.harm(scores):.3f} {on.metric} worse"
     return on.judged("lost strong feature", about, scores, is_soft=True)
 
 
-def scaled_feature(on: Subject) -> Mutation:
+def scaled_feature(on: MutationSubject) -> Mutation:
     """Numbers only: a category has no unit."""
     names = [feature["name"] for feature in on.champion.features if feature["kind"] == "number"]
     if not names:
@@ -79,7 +79,7 @@ def scaled_feature(on: Subject) -> Mutation:
 
 
 def _spoilt(
-    on: Subject, names: list[str], spoil: Callable[[pl.DataFrame, Sequence[str]], pl.DataFrame]
+    on: MutationSubject, names: list[str], spoil: Callable[[pl.DataFrame, Sequence[str]], pl.DataFrame]
 ) -> tuple[list[str], Floats]:
     def score(some: Sequence[str]) -> Floats:
         return on.champion.score(spoil(on.case.frame, some))
@@ -87,7 +87,7 @@ def _spoilt(
     return m.until_it_hurts(m.costliest(names, score, harm=on.harm), score, harm=on.harm, clear=on.clear_harm)
 
 
-def slow_model(on: Subject) -> Mutation:
+def slow_model(on: MutationSubject) -> Mutation:
     """Slow answers have the right scores: the trial in staging measures them, and nothing that is stored can tell."""
     about = "the champion's scores, answered late"
     if (staging := on.product.staging) is None:
@@ -97,7 +97,7 @@ def slow_model(on: Subject) -> Mutation:
     return Mutation(mutant="slow model", about=about, fate="not tried", message=message)
 
 
-def dropped_slice(on: Subject) -> Mutation:
+def dropped_slice(on: MutationSubject) -> Mutation:
     """The rarest of the levels that the window should hold: the one whose rows are missed the least."""
     product = on.product
     columns = product.gates.slices or product.evaluation.slices
@@ -116,7 +116,7 @@ def dropped_slice(on: Subject) -> Mutation:
     return on.mutation("dropped slice", about, verdict, advice=advice)
 
 
-def short_window(on: Subject) -> Mutation:
+def short_window(on: MutationSubject) -> Mutation:
     """Two units of rows, on which a lucky model looks good."""
     codes = on.case.panel({"candidate": on.answering}).codes
     kept = codes <= np.unique(codes)[1]
@@ -126,7 +126,7 @@ def short_window(on: Subject) -> Mutation:
     return on.mutation("short window", f"the first 2 {on.product.gates.unit}s alone", verdict, advice=advice)
 
 
-def _rarest(on: Subject, columns: tuple[str, ...]) -> tuple[str, str] | None:
+def _rarest(on: MutationSubject, columns: tuple[str, ...]) -> tuple[str, str] | None:
     first = [claim for claim in on.product.gates.claims if claim.for_each]
     if columns == on.product.gates.slices:
         expected = on.case.expected
@@ -143,7 +143,7 @@ def _rarest(on: Subject, columns: tuple[str, ...]) -> tuple[str, str] | None:
     return min(present)[1:] if present else None
 
 
-MUTANTS: dict[str, Callable[[Subject], Mutation]] = {
+MUTANTS: dict[str, Callable[[MutationSubject], Mutation]] = {
     "shuffled labels": shuffled_labels,
     "constant scores": constant_scores,
     "inverted scores": inverted_scores,

@@ -14,7 +14,7 @@ from ml_assets.core.gates.panel import Panel
 from ml_assets.core.metrics.intervals import Measured
 from ml_assets.core.metrics.spread import WindowSums
 from ml_assets.services.gate_lab.model_mutants import SEED
-from ml_assets.services.gate_lab.past_walk import Step
+from ml_assets.services.gate_lab.past_walk import WalkedPartition
 from ml_assets.services.gate_lab.planted_truths import clustered, single, worse
 from ml_assets.spec.gates import ClaimSpec
 
@@ -24,7 +24,9 @@ CANDIDATES = 20
 """That are planted one after another in the windows that are drawn for one margin."""
 
 
-def leaks(steps: Sequence[Step], *, windows: int, seed: int = SEED, tell: Callable[[str], None] = lambda _: None) -> list[Leak]:
+def leaks(
+    steps: Sequence[WalkedPartition], *, windows: int, seed: int = SEED, tell: Callable[[str], None] = lambda _: None
+) -> list[Leak]:
     """Windows of units drawn from all of the past, a week of days together: how often a candidate passes that is worse by more
     than the margin. Each learns from the product's past windows, as the next one would. Candidates take turns, because a promise
     is about all that are so much worse, and the days on which a single one fails may be lucky ones."""
@@ -39,7 +41,7 @@ def leaks(steps: Sequence[Step], *, windows: int, seed: int = SEED, tell: Callab
 def _leak(
     claim: ClaimSpec,
     pool: Panel,
-    steps: Sequence[Step],
+    steps: Sequence[WalkedPartition],
     *,
     windows: int,
     units: int,
@@ -68,7 +70,7 @@ def _passes(claim: ClaimSpec, measured: Measured, at: float, past: Sequence[Wind
     return shown(measured, constant=claim.form.constant, sign=claim.form.sign, past=past).p_proof <= at
 
 
-def _past(pool: Panel, claim: ClaimSpec, steps: Sequence[Step]) -> list[WindowSums]:
+def _past(pool: Panel, claim: ClaimSpec, steps: Sequence[WalkedPartition]) -> list[WindowSums]:
     """The sums of the newest past windows for a claim, one a window."""
     ends = np.cumsum([step.panel.rows for step in steps])
     windows = (pool.part(np.arange(end - step.panel.rows, end)) for step, end in zip(steps, ends, strict=True))
@@ -76,7 +78,7 @@ def _past(pool: Panel, claim: ClaimSpec, steps: Sequence[Step]) -> list[WindowSu
     return [window_sums for window_sums in sums if window_sums is not None][-MOST_WINDOWS:]
 
 
-def _pool(steps: Sequence[Step]) -> Panel:
+def _pool(steps: Sequence[WalkedPartition]) -> Panel:
     """All rows of the past with the scores of the release that served; units that are apart stay apart."""
     codes, first = [], 0
     for step in steps:

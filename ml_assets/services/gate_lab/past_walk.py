@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Step:
+class WalkedPartition:
     """One partition. `champion` and `anchor` are the cases whose candidates would have had these roles; `answering` is what the
     product's first metric is worth, of the release that served when the partition came in; `past` what the verdict learned from
     those before it."""
@@ -56,7 +56,7 @@ class Step:
         }
 
 
-def walk(cases: Sequence[Case]) -> Iterator[Step]:
+def walk(cases: Sequence[Case]) -> Iterator[WalkedPartition]:
     """Judge each candidate against the champion and anchor that the verdicts before it made. Who is asked in doubt says no."""
     champion: Case | None = None
     anchor: Case | None = None
@@ -70,7 +70,7 @@ def walk(cases: Sequence[Case]) -> Iterator[Step]:
         panel = case.panel(scores)
         verdict = case.judge(scores, past=past)
         metric = panel.metric(case.product.gates.metric, "champion").value if champion else None
-        yield Step(case, champion, anchor, panel, verdict, metric, past)
+        yield WalkedPartition(case, champion, anchor, panel, verdict, metric, past)
         before.append(msgspec.convert(verdict.to_dict(), VerdictFacts))
         if verdict.is_accept:
             champion, anchor = case, case if verdict.is_better or anchor is None else anchor

@@ -15,8 +15,8 @@ from ml_assets.core.gates.verdict import Verdict
 from ml_assets.core.metrics.arrays import Floats
 from ml_assets.core.metrics.registry import METRICS
 from ml_assets.services.gate_lab.model_mutants import SEED
-from ml_assets.services.gate_lab.past_walk import Step, by_unit
-from ml_assets.services.gate_lab.subject import Subject
+from ml_assets.services.gate_lab.past_walk import WalkedPartition, by_unit
+from ml_assets.services.gate_lab.subject import MutationSubject
 from ml_assets.spec.gates import ClaimSpec
 from ml_assets.spec.tasks import TASKS
 
@@ -40,7 +40,7 @@ class Planted:
     by_row: tuple[Verdict, ...]
 
 
-def planted(steps: Sequence[Step], *, tell: Callable[[str], None] = lambda _: None) -> list[Planted]:
+def planted(steps: Sequence[WalkedPartition], *, tell: Callable[[str], None] = lambda _: None) -> list[Planted]:
     """Every planted candidate, in each partition that had a champion. `tell` hears how far it is."""
     compared = [step for step in steps if step.champion]
     truths = {
@@ -65,11 +65,11 @@ def planted(steps: Sequence[Step], *, tell: Callable[[str], None] = lambda _: No
     ]
 
 
-def _candidates(step: Step, lost: dict[str, list[str]]) -> Iterator[tuple[str, Floats]]:
+def _candidates(step: WalkedPartition, lost: dict[str, list[str]]) -> Iterator[tuple[str, Floats]]:
     champion, product = step.scores["champion"], step.case.product
     random = np.random.default_rng(SEED)
     before = step.case.rows(step.case.trained[-1:])
-    subject = Subject(step.case, Path())
+    subject = MutationSubject(step.case, Path())
     fitted = subject.fitted(m.shuffled(before, label=product.features.label, seed=SEED))
     yield "shuffled labels", subject.scored(fitted)
     yield "constant", m.constant(before[product.features.label].cast(pl.Float64).to_numpy(), champion)
@@ -83,7 +83,7 @@ def _candidates(step: Step, lost: dict[str, list[str]]) -> Iterator[tuple[str, F
     yield NOISY, m.shaken(champion, rows, random, size=NOISE, task=product.task)
 
 
-def _without_strong(step: Step, ordered: dict[str, list[str]]) -> Floats:
+def _without_strong(step: WalkedPartition, ordered: dict[str, list[str]]) -> Floats:
     """The champion with nothing in its strong features: as many as make it worse here by more than any margin. `ordered` keeps
     the order of the features of each champion."""
     assert step.champion is not None
@@ -131,7 +131,7 @@ def worse(panel: Panel, codes: np.ndarray, claim: ClaimSpec, wanted: float, *, s
     return at(high)
 
 
-def clustered(step: Step) -> np.ndarray:
+def clustered(step: WalkedPartition) -> np.ndarray:
     """The code of the unit that truths are planted by: a day, or whatever coarser unit is declared; where rows have no time, the
     unit itself."""
     product = step.case.product
@@ -139,7 +139,7 @@ def clustered(step: Step) -> np.ndarray:
     return coarse.panel({"candidate": step.scores["champion"]}).codes
 
 
-def single(step: Step) -> list[ClaimSpec]:
+def single(step: WalkedPartition) -> list[ClaimSpec]:
     """The claims that prove a difference of one metric between the candidate and a release, on all rows."""
     return [
         claim

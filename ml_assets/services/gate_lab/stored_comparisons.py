@@ -36,7 +36,7 @@ class PolicyError(MlAssetsError):
     """A file whose `gates:` block cannot be used; lists everything that is wrong with it."""
 
 
-class Policy(Section):
+class GatesFile(Section):
     """The content of a policy file."""
 
     gates: GateSpec
@@ -47,7 +47,7 @@ def under(product: Product, policy: Path | None) -> Product:
     if policy is None:
         return product
     try:
-        gates = read_model(policy, Policy, context={"content": {"task": product.task}}).gates
+        gates = read_model(policy, GatesFile, context={"content": {"task": product.task}}).gates
     except SpecFileProblems as error:
         raise PolicyError("\n".join(map(str, error.problems))) from None
     if product.decision is None and (named := [claim.name for claim in gates.claims if needs_threshold(claim.form)]):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Subject:
+class MutationSubject:
     """A stored comparison to sabotage; what has to be written goes to `folder`."""
 
     case: Case

@@ -9,13 +9,13 @@ from ml_assets.core.changes.declaration_changes import declaration_changes
 from ml_assets.core.evaluation.coverage import lacking
 from ml_assets.core.gate_lab import mutants as m
 from ml_assets.core.gate_lab.mutants import Catch, Mutation, catches
-from ml_assets.services.gate_lab.subject import Subject
+from ml_assets.services.gate_lab.subject import MutationSubject
 
 UNKNOWN = 5
 """One unit in this many has no known outcome."""
 
 
-def storm_day(on: Subject) -> Mutation:
+def storm_day(on: MutationSubject) -> Mutation:
     """The champion, upside down on the one unit that holds most of the rows."""
     codes = on.case.panel({"candidate": on.answering}).codes
     worst = codes == np.bincount(codes).argmax()
@@ -26,7 +26,7 @@ def storm_day(on: Subject) -> Mutation:
     return on.judged("one storm day", about, scores, is_soft=True)
 
 
-def unlabelled_days(on: Subject) -> Mutation:
+def unlabelled_days(on: MutationSubject) -> Mutation:
     """A window that lacks the outcomes of whole units, as after a storm."""
     label, product, frame = on.product.features.label, on.product, on.case.frame
     codes = on.case.panel({"candidate": on.answering}).codes
@@ -37,7 +37,7 @@ def unlabelled_days(on: Subject) -> Mutation:
     return _mutation("unlabelled days", about, (Catch("evaluation", doubt),) if doubt else (), "this code's coverage is broken")
 
 
-def degenerate_first_release(on: Subject) -> Mutation:
+def degenerate_first_release(on: MutationSubject) -> Mutation:
     """The mean label for every row, where no release serves yet: only claims that compare with no release can stop it."""
     labels = on.trained[on.product.features.label].cast(pl.Float64).to_numpy()
     usual = m.constant(labels, on.answering)
@@ -47,7 +47,7 @@ def degenerate_first_release(on: Subject) -> Mutation:
     return _mutation("degenerate first release", about, catches(verdict, control), advice)
 
 
-def weakened_block(on: Subject) -> Mutation:
+def weakened_block(on: MutationSubject) -> Mutation:
     """The product's own gates without their first claim that is proven: a change like that is named, and a person decides."""
     gates = on.product.gates
     first = next(claim for claim in gates.claims if claim.kind == "prove")
@@ -66,7 +66,7 @@ def _mutation(mutant: str, about: str, caught_by: tuple[Catch, ...], advice: str
     return Mutation(mutant=mutant, about=about, fate="let through", message="nothing stopped it", advice=advice)
 
 
-MUTANTS: dict[str, Callable[[Subject], Mutation]] = {
+MUTANTS: dict[str, Callable[[MutationSubject], Mutation]] = {
     "one storm day": storm_day,
     "unlabelled days": unlabelled_days,
     "degenerate first release": degenerate_first_release,

@@ -18,7 +18,7 @@ from resources.lineage import Lineage, NotMaterialized, NotProven
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptCandidate:
     """A candidate that is kept: what it is compared with now, and the evaluations that left it undecided, newest first."""
 
     comparison: Comparison
@@ -32,13 +32,15 @@ class Kept:
     @property
     def paid_by(self) -> list[str]:
         """The partitions that it was not asked on yet: they pay for the look."""
-        asked = {key for evaluation in self.evaluations for key in EvaluationFacts.of(evaluation).tested}
-        return [key for key in self.comparison.keys if key not in asked]
+        tested = {key for evaluation in self.evaluations for key in EvaluationFacts.of(evaluation).tested}
+        return [key for key in self.comparison.keys if key not in tested]
 
 
-def kept_candidate(lineage: Lineage, product: Product, partition: str) -> Kept | None:
+def kept_candidate(lineage: Lineage, product: Product, partition: str) -> KeptCandidate | None:
     """The candidate that is kept when this partition's own candidate has been asked; None where there is none."""
-    kept = (_against_what_serves(lineage, product, partition, asked) for asked in undecided(lineage, product, partition))
+    kept = (
+        _against_what_serves(lineage, product, partition, evaluations) for evaluations in undecided(lineage, product, partition)
+    )
     return next(filter(None, kept), None)
 
 
@@ -73,21 +75,23 @@ def _by_candidate(lineage: Lineage, product: Product, partition: str, *, windows
     those that were made since, and of a candidate there are those on pooled windows and that on its own."""
     calendar = partitions_of(product)
     keys = [key for back in range(1, windows) if calendar.contains(key := calendar.shift(partition, -back))]
-    asked: dict[str, list[Manifest]] = {}
+    by_candidate: dict[str, list[Manifest]] = {}
     for key in keys:
         recorded = [m for m in lineage.ledger.recorded(product.name, "evaluation", key) if was_charged(lineage, product, m)]
         current = lineage.ledger.current(product.name, "evaluation", key)
         again = [m for m in reversed(recorded) if EvaluationFacts.of(m).kept_since]
         first = [current] if current is not None and was_charged(lineage, product, current) else []
         for evaluation in [*again, *first]:
-            asked.setdefault(EvaluationFacts.of(evaluation).candidate, []).append(evaluation)
-    for evaluations in asked.values():
+            by_candidate.setdefault(EvaluationFacts.of(evaluation).candidate, []).append(evaluation)
+    for evaluations in by_candidate.values():
         own = EvaluationFacts.of(evaluations[-1])
         if not own.kept_since and own.tested[-1] in keys:  # else it has had its windows
             yield tuple(evaluations)
 
 
-def _against_what_serves(lineage: Lineage, product: Product, partition: str, evaluations: tuple[Manifest, ...]) -> Kept | None:
+def _against_what_serves(
+    lineage: Lineage, product: Product, partition: str, evaluations: tuple[Manifest, ...]
+) -> KeptCandidate | None:
     """What the candidate is compared with now. It is no longer kept, and None, where that is not what left it undecided, and
     where there are no features any more on which it could be asked: the partition's own candidate goes its way all the same."""
     own = evaluations[-1]
@@ -98,7 +102,7 @@ def _against_what_serves(lineage: Lineage, product: Product, partition: str, eva
     except (OtherFeatures, NotMaterialized, NotProven, recalls.Recalled):
         return None
     now = {role: release.snapshot for role, release in comparison.baselines.by_role.items()}
-    return Kept(comparison, evaluations) if now == EvaluationFacts.of(own).compared else None
+    return KeptCandidate(comparison, evaluations) if now == EvaluationFacts.of(own).compared else None
 
 
 def _until(product: Product, first: str, last: str) -> list[str]:

@@ -20,8 +20,8 @@ def earlier_looks(lineage: Lineage, product: Product, evaluation: Manifest) -> l
     looks = sorted((look for window in windows for look in window.looks), key=lambda look: look.entry)
     own = next((look.entry for look in looks if look.comparison == facts.look.comparison), None)
     before = [look for look in looks if own is None or look.entry < own]
-    asked = _evaluations(lineage, product, before)
-    lines = [_line(look, asked.get(look.comparison), facts) for look in before]
+    evaluations = _evaluations(lineage, product, before)
+    lines = [_line(look, evaluations.get(look.comparison), facts) for look in before]
     weakened = weakened_after_a_look(lineage, product, evaluation)
     return [*lines, *([weakened] if weakened else [])]
 

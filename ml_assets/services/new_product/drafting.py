@@ -70,7 +70,7 @@ def new_product(
         staged = Path(scratch) / request.name
         product = _loaded(write_product(staged, draft, planned(draft), port=port))
         draft = replace(draft, quarantined=_most_refused(draft, product))
-        draft = with_origin(draft, source.asked)
+        draft = with_origin(draft, source.query)
         requests, _ = _features(draft, product)
         plan = decided_plan(
             draft,

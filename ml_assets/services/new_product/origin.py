@@ -10,19 +10,19 @@ from ml_assets.core.draft.draft import Draft
 from ml_assets.core.draft.request import DraftRefused
 from ml_assets.core.lineage.partitions import Partitions
 from ml_assets.errors import MlAssetsError
-from ml_assets.services.new_product.sources import Asked
+from ml_assets.services.new_product.sources import SourceQuery
 from ml_assets.spec.sources import REFERENCES, SourceSpec
 from resources.sources.databases import Database, database_of, without_password
 
 
-def with_origin(draft: Draft, asked: Asked | None) -> Draft:
+def with_origin(draft: Draft, source: SourceQuery | None) -> Draft:
     """The draft with the source of its next deliveries; with a note instead where the query cannot be bounded by the time."""
-    if asked is None:
+    if source is None:
         return draft
-    database, notes = database_of(asked.database), list(draft.notes)
+    database, notes = database_of(source.database), list(draft.notes)
     try:
-        sql = _bounded(draft, asked.query, database)
-        origin = SourceSpec(database=_reference(draft, asked, notes), sql=sql)
+        sql = _bounded(draft, source.query, database)
+        origin = SourceSpec(database=_reference(draft, source, notes), sql=sql)
         _try(draft, database, sql)
     except (DraftRefused, ValidationError, MlAssetsError) as error:
         why = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
@@ -44,10 +44,10 @@ def _bounded(draft: Draft, query: str, database: Database) -> str:
     return f"select * from (\n{whole}\n) as delivered\nwhere {column} >= :start and {column} < :end"
 
 
-def _reference(draft: Draft, asked: Asked, notes: list[str]) -> str:
+def _reference(draft: Draft, source: SourceQuery, notes: list[str]) -> str:
     """The database as product.yaml may name it: never with a password."""
-    if asked.database.startswith(REFERENCES) or asked.database == without_password(asked.database):
-        return asked.database
+    if source.database.startswith(REFERENCES) or source.database == without_password(source.database):
+        return source.database
     variable = f"{draft.name.upper()}_DATABASE"
     notes.append(f"product.yaml names the database by the variable {variable}: set it to the URL wherever the project runs")
     return f"env:{variable}"

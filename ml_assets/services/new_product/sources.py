@@ -21,8 +21,8 @@ DEFAULT_TABLE = "records"
 
 
 @dataclass(frozen=True)
-class Asked:
-    """The database that was asked for the rows, as it was named, and the query."""
+class SourceQuery:
+    """The database that was asked for the rows, as it was named, and the `query`."""
 
     database: str = field(repr=False)
     query: str
@@ -31,12 +31,12 @@ class Asked:
 @dataclass(frozen=True)
 class DraftSource:
     """`frame`: the rows as delivered, texts where they are of CSV. `spec`: how they are written. `table`: a name for them.
-    `asked`: where they are of a database."""
+    `query`: where they are of a database."""
 
     frame: pl.DataFrame
     spec: ReferenceSpec
     table: str
-    asked: Asked | None = None
+    query: SourceQuery | None = None
 
 
 def read_sources(sources: Sequence[str], *, query: str | None) -> DraftSource:
@@ -123,7 +123,7 @@ def _queried(sources: Sequence[str], query: str | None) -> DraftSource:
         raise DraftRefused(str(error)) from None
     if not frame.height:
         raise DraftRefused(f"the query gives no rows: {query}")
-    return DraftSource(frame, ReferenceSpec(format="parquet"), DEFAULT_TABLE, Asked(sources[0], query))
+    return DraftSource(frame, ReferenceSpec(format="parquet"), DEFAULT_TABLE, SourceQuery(sources[0], query))
 
 
 def _is_database(source: str) -> bool:

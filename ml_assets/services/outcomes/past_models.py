@@ -11,8 +11,8 @@ import numpy as np
 import polars as pl
 
 from ml_assets.core.lineage.verdict_facts import VerdictFacts
-from ml_assets.core.outcomes.played_gates import Asked, Release
-from ml_assets.services.outcomes.past_windows import Windows
+from ml_assets.core.outcomes.played_gates import GateQuestion, Release
+from ml_assets.services.outcomes.past_windows import PastWindows
 
 if TYPE_CHECKING:
     from ml_assets.core.metrics.arrays import Floats
@@ -26,18 +26,18 @@ class PastModels:
     are stored; `own` by release and partition where the release ships other SQL or lookups than those were made by. `seconds` of
     CPU by model, of which there is none where none could be trained."""
 
-    windows: Windows
+    windows: PastWindows
     scores: "Mapping[tuple[int, int], Floats]"
     seconds: Mapping[int, float]
     own: "Mapping[tuple[Release, int], Floats]" = field(default_factory=dict)
     _known: dict[tuple[object, ...], VerdictFacts] = field(default_factory=dict)
 
-    def judge(self, asked: Asked) -> VerdictFacts:
+    def judge(self, question: GateQuestion) -> VerdictFacts:
         """The verdict of the product's gates on a candidate beside the releases that have the roles, by the code that judges
         candidates."""
-        place = (asked.candidate, asked.at, asked.champion, asked.anchor, *map(id, asked.before))
+        place = (question.candidate, question.at, question.champion, question.anchor, *map(id, question.before))
         if place not in self._known:
-            self._known[place] = self._judged(asked)
+            self._known[place] = self._judged(question)
         return self._known[place]
 
     def measured(self, release: Release, then: int) -> tuple[float, float]:
@@ -70,7 +70,7 @@ class PastModels:
         total = metric_at("value", threshold, worth, task=product.task).value(y, values, None) * y.size if worth else float("nan")
         return metric.advantage(metric.value(y, values, None), 0.0), total
 
-    def _judged(self, asked: Asked) -> VerdictFacts:
+    def _judged(self, question: GateQuestion) -> VerdictFacts:
         from ml_assets.core.evaluation.coverage import lacking
         from ml_assets.core.evaluation.snapshot import coarser_units, levels_of, panel_of
         from ml_assets.core.gates.history import MOST_WINDOWS, history
@@ -81,26 +81,26 @@ class PastModels:
         from ml_assets.core.model.training import labelled
 
         windows, product = self.windows, self.windows.product
-        unit, label, parts = product.gates.unit, product.features.label, windows.tested_until(asked.candidate, asked.at)
+        unit, label, parts = product.gates.unit, product.features.label, windows.tested_until(question.candidate, question.at)
         places = [place for part in parts for place in part]
-        trained, usual = windows.trained_on(asked.candidate), windows.before(asked.candidate)
+        trained, usual = windows.trained_on(question.candidate), windows.before(question.candidate)
         numbered = [windows.served[n].with_columns(pl.lit(number).alias(PART)) for number, part in enumerate(parts) for n in part]
         window = unseen(pl.concat(numbered).with_row_index(ROW), trained, product=product)
         rows = labelled(window, label=label)
         if rows.is_empty():
             return VerdictFacts(decision="INCONCLUSIVE", reasons=("no outcome of the test window is known",))
         at = rows[ROW].to_numpy()
-        by_role = {"candidate": [self.scores[asked.candidate, n] for n in places]}
-        roles = {"champion": asked.champion, "anchor": asked.anchor}
+        by_role = {"candidate": [self.scores[question.candidate, n] for n in places]}
+        roles = {"champion": question.champion, "anchor": question.anchor}
         by_role |= {role: [self._served_scores(who, n) for n in places] for role, who in roles.items() if who is not None}
         scores = {role: np.concatenate(values)[at] for role, values in by_role.items()}
         if spec := product.gates.baselines.baseline:
             scores["baseline"] = baseline_scores(spec, labelled(trained, label=label), rows, product=product)
         doubts = [lacking(part, usual, product=product) for part in window.partition_by(PART, maintain_order=True)]
-        past = asked.before[-MOST_WINDOWS:]
+        past = question.before[-MOST_WINDOWS:]
         verdict = judge(
             product,
-            panel_of(rows, scores, product=product, windows=rows[PART].to_numpy() if asked.is_kept else None),
+            panel_of(rows, scores, product=product, windows=rows[PART].to_numpy() if question.is_kept else None),
             expected=levels_of(labelled(usual, label=label), product=product),
             doubt="; ".join(filter(None, doubts)),
             past=history(past, unit=unit),
@@ -114,7 +114,7 @@ class PastModels:
 class _Fitting:
     """One replicate on its way. `models`: of a model, the scores of rows."""
 
-    windows: Windows
+    windows: PastWindows
     share: float
     seed: int
     tell: Callable[[str], None]
@@ -144,7 +144,7 @@ class _Fitting:
         self.models[now] = lambda frame: score_frame(model, frame, features)
 
 
-def past_models(windows: Windows, shares: Sequence[float], *, tell: Callable[[str], None]) -> list[PastModels]:
+def past_models(windows: PastWindows, shares: Sequence[float], *, tell: Callable[[str], None]) -> list[PastModels]:
     """One replicate for each of `shares` of the training rows: the model as of each partition, with the scores of its test window
     and of all later partitions. `tell` hears how far it is. Raises NotComputable."""
     replicates = [_Fitting(windows, share, seed, tell) for seed, share in enumerate(shares)]

@@ -12,7 +12,7 @@ from ml_assets.spec.product import Product
 
 
 @dataclass(frozen=True)
-class Windows:
+class PastWindows:
     """The rows of each partition, in order, with the labels that are known of them, as a candidate trains and is tested on them.
     Of a static table each partition is the whole table, of which a candidate trains on some folds and is tested on another.
     `features`: their snapshots, which hold the requests, and the SQL and the lookups that a release ships; without them all

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 from ml_assets.core.plots.served import ServedPoint, served_plot
-from ml_assets.services.outcomes.scoreboard import Shown
+from ml_assets.services.outcomes.scoreboard import ScoreboardLine
 
 NEWEST = 36
 """Lines that a picture shows at most."""
 
 
-def pictures(lines: Sequence[Shown]) -> dict[str, bytes]:
+def pictures(lines: Sequence[ScoreboardLine]) -> dict[str, bytes]:
     """SVG pictures by name, one for each way of serving; of the newest lines."""
     drawn = {}
     for source in dict.fromkeys(line.source for line in lines):
@@ -23,11 +23,11 @@ def pictures(lines: Sequence[Shown]) -> dict[str, bytes]:
     return drawn
 
 
-def _metric(line: Shown) -> ServedPoint:
+def _metric(line: ScoreboardLine) -> ServedPoint:
     known = (line.value, line.low, line.high, line.promised, line.estimate)
     return ServedPoint(line.partition, *known, is_provisional=bool(line.provisional))
 
 
-def _worth(line: Shown) -> ServedPoint:
+def _worth(line: ScoreboardLine) -> ServedPoint:
     known = (line.worth, line.worth_low, line.worth_high, line.worth_promised, line.worth_estimate)
     return ServedPoint(line.partition, *known, is_provisional=bool(line.provisional))

@@ -11,11 +11,11 @@ from ml_assets.core.lineage.partitions import partitions_of
 from ml_assets.core.lineage.reads import labelled_stage
 from ml_assets.core.model.split import rows_of
 from ml_assets.core.outcomes.maturity import is_matured
-from ml_assets.core.outcomes.played_gates import Gates, Release
-from ml_assets.core.outcomes.policy_backtest import NO_ONE, Past, Played, Policy, at_random, play
+from ml_assets.core.outcomes.played_gates import PlayedGates, Release
+from ml_assets.core.outcomes.policy_backtest import NO_ONE, Played, ReplayedPast, RetrainingPolicy, at_random, play
 from ml_assets.errors import MlAssetsError
 from ml_assets.services.outcomes.past_models import PastModels, past_models
-from ml_assets.services.outcomes.past_windows import Windows
+from ml_assets.services.outcomes.past_windows import PastWindows
 from ml_assets.spec.product import Product
 from resources.ledger import recalls
 from resources.lineage import Lineage
@@ -36,7 +36,7 @@ class NothingToPlay(MlAssetsError):
 
 
 @dataclass(frozen=True)
-class Compared:
+class PolicyReplicates:
     """A policy over all replicates; `rows` are those of its replicates."""
 
     policy: str
@@ -52,17 +52,17 @@ class Compared:
         return float(max(values) - min(values))
 
 
-def stored_partitions(lineage: Lineage, product: Product) -> Windows:
+def stored_partitions(lineage: Lineage, product: Product) -> PastWindows:
     """The rows of each partition that is stored and not recalled, in order, with the labels that are known."""
     stage, bad = labelled_stage(product), recalls.derived(lineage.ledger, product.name)
     current = (lineage.ledger.current(product.name, stage, key) for key in sorted(lineage.ledger.partitions(product.name, stage)))
     stored = [manifest for manifest in current if manifest is not None and manifest.id not in bad]
     rows = [rows_of(lineage.handle(manifest), product) for manifest in stored]
     features = [lineage.handle(manifest) for manifest in lineage.features_behind(stored)]
-    return Windows(product, [manifest.partition for manifest in stored], rows, features)
+    return PastWindows(product, [manifest.partition for manifest in stored], rows, features)
 
 
-def pasts(windows: Windows, alarmed: Collection[str], *, replicates: int, say: Say) -> list[Past]:
+def pasts(windows: PastWindows, alarmed: Collection[str], *, replicates: int, say: Say) -> list[ReplayedPast]:
     """Fit the model as of each partition on the window before it, once for each replicate, and measure it on all later ones.
     `alarmed`: partitions with an alarm of drift. Raises NothingToPlay."""
     product, keys, complete = windows.product, windows.keys, completed(windows.product, windows.keys)
@@ -76,10 +76,10 @@ def pasts(windows: Windows, alarmed: Collection[str], *, replicates: int, say: S
             f"what is delivered"
         )
     shares = [SUBSAMPLE if number else 1.0 for number in range(replicates)]
-    made = [_past(models, complete, alarmed) for models in past_models(windows, shares, tell=say)]
-    if short := [past for past in made if past.begin + LEAST > len(keys)]:
+    replayed = [_past(models, complete, alarmed) for models in past_models(windows, shares, tell=say)]
+    if short := [past for past in replayed if past.begin + LEAST > len(keys)]:
         raise NothingToPlay(f"{product.name}: no model could be trained as of {short[0].keys[windows.first]} or soon after it")
-    return made
+    return replayed
 
 
 def completed(product: Product, keys: Sequence[str]) -> "Ints":
@@ -94,7 +94,7 @@ def completed(product: Product, keys: Sequence[str]) -> "Ints":
     return np.array(newest)
 
 
-def _past(models: PastModels, complete: "Ints", alarmed: Collection[str]) -> Past:
+def _past(models: PastModels, complete: "Ints", alarmed: Collection[str]) -> ReplayedPast:
     windows = models.windows
     product, keys, budget = windows.product, windows.keys, windows.product.gates.budget
     shape = (windows.pooled, len(keys), len(keys))
@@ -107,7 +107,7 @@ def _past(models: PastModels, complete: "Ints", alarmed: Collection[str]) -> Pas
         for then in range(windows.tested(model).start if delay == 0 else release.at + 1, len(keys)):
             advantage[delay, model, then], worth[delay, model, then] = models.measured(release, then)
     test = 0 if product.partitions.is_static else product.window.test
-    return Past(
+    return ReplayedPast(
         keys=keys,
         advantage=advantage,
         promised=promised,
@@ -117,7 +117,7 @@ def _past(models: PastModels, complete: "Ints", alarmed: Collection[str]) -> Pas
         alarms=np.array([key in alarmed for key in keys]),
         days=np.array([_days(product, key) for key in keys]),
         complete=complete,
-        gates=Gates(models.judge, test, windows.pooled, budget.looks, budget.ships),
+        gates=PlayedGates(models.judge, test, windows.pooled, budget.looks, budget.ships),
     )
 
 
@@ -129,19 +129,21 @@ def _days(product: Product, partition: str) -> float:
     return (end - begin).total_seconds() / DAY
 
 
-def compared(policies: Sequence[Policy], replicates: Sequence[Past], *, schedules: int, seed: int) -> Iterator[Compared]:
+def compared(
+    policies: Sequence[RetrainingPolicy], replicates: Sequence[ReplayedPast], *, schedules: int, seed: int
+) -> Iterator[PolicyReplicates]:
     """Each policy over all replicates, followed by random schedules with as many trainings, where there is something to draw."""
     random = np.random.default_rng(seed)
     for policy in policies:
         rows = [play(policy, past) for past in replicates]
-        yield Compared(policy.name, rows)
+        yield PolicyReplicates(policy.name, rows)
         name = f"random, as often as {policy.name}"
         drawn = [at_random(name, row, past, random) for row, past in zip(rows, replicates, strict=True) for _ in range(schedules)]
         if drawn and any(0 < row.trainings < len(past.possible) for row, past in zip(rows, replicates, strict=True)):
-            yield Compared(name, drawn)
+            yield PolicyReplicates(name, drawn)
 
 
-def cells(played: Compared, *, has_worth: bool) -> list[str]:
+def cells(played: PolicyReplicates, *, has_worth: bool) -> list[str]:
     """A policy as texts, in the order of `header`."""
     texts = [played.policy, *(_number(played.mean(name), 1) for name in ("trainings", "promoted"))]
     texts += [f"{played.mean('seconds'):.0f}", _number(played.mean("alarms"), 1)]
@@ -168,6 +170,6 @@ def _number(value: float, digits: int) -> str:
     return f"{value:.{digits}f}".rstrip("0").rstrip(".") if digits else f"{value:.0f}"
 
 
-def as_json(played: Compared) -> Mapping[str, Any]:
+def as_json(played: PolicyReplicates) -> Mapping[str, Any]:
     """All replicates of a policy."""
     return {"policy": played.policy, "replicates": [vars(row) for row in played.rows]}

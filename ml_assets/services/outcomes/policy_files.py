@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from ml_assets.core.outcomes.policy_backtest import Policy, PolicyRefused, Word
+from ml_assets.core.outcomes.policy_backtest import PolicyRefused, RetrainingPolicy, Word
 from ml_assets.spec.automation import LossSpec
 from ml_assets.spec.base_section import Column, Section
 from ml_assets.spec.product import Product
@@ -27,7 +27,7 @@ class PolicyFile(Section):
     policies: dict[Column, PolicySpec] = Field(min_length=1)
 
 
-def policies_of(file: Path, present: Policy) -> list[Policy]:
+def policies_of(file: Path, present: RetrainingPolicy) -> list[RetrainingPolicy]:
     """The product's present policy and those of a file: `policies: {name: {on: [drift], …}}`. Raises PolicyRefused."""
     try:
         named = read_model(file, PolicyFile).policies
@@ -36,17 +36,17 @@ def policies_of(file: Path, present: Policy) -> list[Policy]:
     return [present, *(_policy(name, spec, present) for name, spec in named.items())]
 
 
-def present_policy(product: Product) -> Policy:
+def present_policy(product: Product) -> RetrainingPolicy:
     """What the product's `retrain:` says, as far as partitions tell: what goes by the clock (a schedule, `cool_down`, limits) and
     changes of code are left out."""
     words: dict[str, Word] = {"new_partition": "new_partition", "outcomes": "new_partition", "drift": "drift", "loss": "loss"}
     on = tuple(dict.fromkeys(words[word] for word in product.retrain.on if word in words)) or ("never",)
     loss = product.retrain.loss
-    return Policy("present", on, fails=loss.fails, of=loss.of, max_drop=product.monitoring.max_drop)
+    return RetrainingPolicy("present", on, fails=loss.fails, of=loss.of, max_drop=product.monitoring.max_drop)
 
 
-def _policy(name: str, spec: PolicySpec, present: Policy) -> Policy:
+def _policy(name: str, spec: PolicySpec, present: RetrainingPolicy) -> RetrainingPolicy:
     """A policy of a file; what it leaves out is as in the present one."""
     fails, of = (spec.loss.fails, spec.loss.of) if spec.loss else (present.fails, present.of)
     max_drop = present.max_drop if spec.max_drop is None else spec.max_drop
-    return Policy(name, spec.on, spec.every, fails, of, max_drop, spec.cool_down)
+    return RetrainingPolicy(name, spec.on, spec.every, fails, of, max_drop, spec.cool_down)

@@ -22,10 +22,6 @@ PREDICTION = "prediction"
 """The field of a posted outcome that names a prediction by its id, in place of the question's key and time."""
 
 
-_Numbered = Sequence[tuple[int, dict[str, Any]]]
-"""Rows with their number in the request."""
-
-
 _Row = Mapping[str, Any]
 _Answered = Mapping[str, _Row]
 """Requests by the id of the prediction that answered them."""
@@ -74,7 +70,7 @@ class Inbox:
             placed.setdefault(partition, []).append((number, outcome))
         files, count = [], 0
         for partition, numbered in sorted(placed.items()):
-            kept = self._held(numbered, labels, refused)
+            kept = self._valid_rows(numbered, labels, refused)
             if kept.height:
                 files.append(Path(put_outcomes(self.landing, self.product, partition, _file(kept, labels))).name)
                 count += kept.height
@@ -97,9 +93,9 @@ class Inbox:
     ) -> tuple[str, dict[str, Any]]:
         """The partition of the question, and the row of the table."""
         features, outcome = self.product.features, dict(row)
-        asked = _asked(outcome.pop(PREDICTION), answered) if PREDICTION in outcome else outcome
-        at = asked.get(features.time)
-        key = {name: asked.get(name) for name in features.key}
+        question = _request_of(outcome.pop(PREDICTION), answered) if PREDICTION in outcome else outcome
+        at = question.get(features.time)
+        key = {name: question.get(name) for name in features.key}
         if missing := [name for name, value in key.items() if value is None]:
             raise _RowRefused(f"{missing[0]}: is missing; give the whole key, or the id of the prediction as '{PREDICTION}'")
         if not isinstance(at, str):
@@ -119,25 +115,25 @@ class Inbox:
         except (ValueError, OverflowError, PartitionKeyError) as error:  # a year that UTC does not have overflows
             raise _RowRefused(f"{self.product.features.time}: {error}") from error
 
-    def _held(
+    def _valid_rows(
         self, numbered: Sequence[tuple[int, dict[str, Any]]], labels: LabelsSpec, refused: dict[int, str]
     ) -> "pl.DataFrame":
         """The rows that keep the contract; the reasons of the others go to `refused`."""
         from ml_assets.builders.outcomes import audited
 
         frame = _frame([row for _, row in numbered])
-        held, wrong = audited(frame, self.product, labels)
-        if held is None:
+        table, wrong = audited(frame, self.product, labels)
+        if table is None:
             refused |= {number: wrong for number, _ in numbered}
             return frame.clear()
-        reasons = dict(held.refused.select("row", "reason").rows())
+        reasons = dict(table.refused.select("row", "reason").rows())
         for place, reason in reasons.items():
             value = numbered[place][1].get(self.product.features.label)
             refused[numbered[place][0]] = f"{reason} ({self.product.features.label}: {json.dumps(value)})"
-        return held.valid
+        return table.valid
 
 
-def _asked(prediction: Any, answered: _Answered) -> Mapping[str, Any]:
+def _request_of(prediction: Any, answered: _Answered) -> Mapping[str, Any]:
     """The request that a prediction answered."""
     if not isinstance(prediction, str) or prediction not in answered:
         raise _RowRefused(f"{PREDICTION}: no prediction with this id is in the log; one of this minute may not be written yet")

@@ -12,8 +12,8 @@ from typing import Any
 
 from ml_assets.core.lineage.facts import PromiseFacts, RealisedFacts
 from ml_assets.core.outcomes.maturity import is_matured
+from ml_assets.core.outcomes.mean_sequence import Sums, interval
 from ml_assets.core.outcomes.records import Ending, ProbationRecord
-from ml_assets.core.outcomes.sequence import Sums, interval
 from ml_assets.core.release.records import MoveRecord
 from ml_assets.spec.product import Product
 from resources.ledger import probations as recorded
@@ -25,7 +25,7 @@ JUDGE = "probation"
 
 
 @dataclass(frozen=True)
-class Kept:
+class PromiseSoFar:
     """One promise so far: the effect that was promised, the one on served rows with its bounds, and the claim's limit."""
 
     name: str
@@ -63,7 +63,7 @@ class Probation:
     state: str
     why: str
     partitions: tuple[str, ...] = ()
-    kept: Sequence[Kept] = field(default=())
+    kept: Sequence[PromiseSoFar] = field(default=())
 
     @property
     def release(self) -> str:
@@ -123,7 +123,7 @@ def _undecided(
 
 def _asked_again(
     lineage: Lineage, product: Product, move: Record[MoveRecord], now: datetime
-) -> tuple[tuple[str, ...], tuple[Kept, ...]]:
+) -> tuple[tuple[str, ...], tuple[PromiseSoFar, ...]]:
     """The complete later partitions that the promoted release served, and its promises on all of them together."""
     bad, partitions = recalls.derived(lineage.ledger, product.name), []
     sums: dict[str, Sums] = {}
@@ -145,14 +145,14 @@ def _asked_again(
     )
 
 
-def _kept(promise: PromiseFacts, sums: Sums, *, alpha: float, expected: int) -> Kept:
+def _kept(promise: PromiseFacts, sums: Sums, *, alpha: float, expected: int) -> PromiseSoFar:
     low, high = interval(sums, alpha=alpha, expected=expected)
     facts = (promise.name, promise.text, promise.sign, promise.limit, promise.promised)
-    return Kept(*facts, units=sums.units, effect=sums.mean, low=low, high=high)
+    return PromiseSoFar(*facts, units=sums.units, effect=sums.mean, low=low, high=high)
 
 
 def _state(
-    product: Product, partitions: Sequence[str], kept: Sequence[Kept], *, later: Record[MoveRecord] | None
+    product: Product, partitions: Sequence[str], kept: Sequence[PromiseSoFar], *, later: Record[MoveRecord] | None
 ) -> tuple[str, str]:
     after, least = product.probation.after if product.probation else 1, product.gates.minimum.units
     # Bounds by the spread of a few units show anything, and are no wider than nothing where these happen to be alike.

@@ -6,7 +6,7 @@ from datetime import datetime
 from ml_assets.core.lineage.facts import LineFacts, RealisedFacts
 from ml_assets.core.metrics.registry import METRICS
 from ml_assets.services.evidence import Finding
-from ml_assets.services.outcomes.scoreboard import Shown, shown
+from ml_assets.services.outcomes.scoreboard import ScoreboardLine, shown
 from ml_assets.spec.product import Product
 
 HOLDS, VALUE_HOLDS = "served_metric_holds", "served_value_holds"
@@ -30,7 +30,7 @@ def _is_enough(product: Product, line: LineFacts) -> bool:
     return positives >= least.positives and line.known - positives >= least.negatives
 
 
-def _metric(product: Product, lines: Sequence[Shown]) -> Finding:
+def _metric(product: Product, lines: Sequence[ScoreboardLine]) -> Finding:
     spec, judged = product.monitoring, [line for line in lines if line.value is not None and line.promised is not None]
     if not judged:
         return Finding(HOLDS, True, "not known yet: too few outcomes came, or the release promised no such metric", "WARN")
@@ -45,7 +45,7 @@ def _metric(product: Product, lines: Sequence[Shown]) -> Finding:
     return Finding(HOLDS, drops[worst] <= spec.max_drop, words, "WARN", values)
 
 
-def _value(lines: Sequence[Shown]) -> Finding:
+def _value(lines: Sequence[ScoreboardLine]) -> Finding:
     """A row is worth less than promised where even the upper end of its interval is."""
     judged = [line for line in lines if line.worth is not None and line.worth_promised is not None]
     if not judged:

@@ -15,7 +15,7 @@ HEADER = ("release", "served by", "rows", "outcomes", "realised", "promised", "e
 
 
 @dataclass(frozen=True)
-class Shown:
+class ScoreboardLine:
     """One line as people see it. `value` is the realised metric, None until outcomes say it; `provisional` says why it may still
     change, "" where it may not. `estimate` knows no labels. The worth of a row likewise, where `monitoring.value` is declared."""
 
@@ -45,7 +45,7 @@ class Shown:
         return self.known / self.rows if self.rows else 0.0
 
 
-def shown(product: Product, partition: str, line: LineFacts, now: datetime, *, delay: float | None = None) -> Shown:
+def shown(product: Product, partition: str, line: LineFacts, now: datetime, *, delay: float | None = None) -> ScoreboardLine:
     """A recorded line as of a moment (UTC). Where a missing outcome is a no, nothing is realised before the partition matures:
     until then the noes are only those that did not come yet."""
     metric, labels = product.monitoring.metric, product.labels
@@ -54,7 +54,7 @@ def shown(product: Product, partition: str, line: LineFacts, now: datetime, *, d
     metrics = {} if line.metrics is None or hides else line.metrics
     nothing = EstimateFacts()
     measured, worth = metrics.get(metric, nothing), metrics.get(VALUE, nothing)
-    return Shown(
+    return ScoreboardLine(
         partition=partition,
         release=line.release,
         source=line.source,
@@ -77,12 +77,12 @@ def shown(product: Product, partition: str, line: LineFacts, now: datetime, *, d
     )
 
 
-def scoreboard(lineage: Lineage, product: Product, now: datetime) -> list[Shown]:
+def scoreboard(lineage: Lineage, product: Product, now: datetime) -> list[ScoreboardLine]:
     """All that served and is not recalled, oldest partition first."""
     return list(_lines(lineage, product, now))
 
 
-def _lines(lineage: Lineage, product: Product, now: datetime) -> Iterator[Shown]:
+def _lines(lineage: Lineage, product: Product, now: datetime) -> Iterator[ScoreboardLine]:
     bad = recalls.derived(lineage.ledger, product.name)
     for key in sorted(lineage.ledger.partitions(product.name, "realised")):
         realised = lineage.ledger.current(product.name, "realised", key)
@@ -94,7 +94,7 @@ def _lines(lineage: Lineage, product: Product, now: datetime) -> Iterator[Shown]
             yield shown(product, key, line, now, delay=delay)
 
 
-def estimate_error(lines: Sequence[Shown]) -> tuple[float, int] | None:
+def estimate_error(lines: Sequence[ScoreboardLine]) -> tuple[float, int] | None:
     """By how much estimates were off in the mean where outcomes came, and in how many lines; None where there are none."""
     errors = [
         abs(line.value - line.estimate)
@@ -104,7 +104,7 @@ def estimate_error(lines: Sequence[Shown]) -> tuple[float, int] | None:
     return (sum(errors) / len(errors), len(errors)) if errors else None
 
 
-def cells(line: Shown) -> list[str]:
+def cells(line: ScoreboardLine) -> list[str]:
     """The line as texts, in the order of HEADER."""
     interval = f" [{line.low:.4f}, {line.high:.4f}]" if line.low is not None and line.high is not None else ""
     value = "" if line.value is None else f"{line.metric} {line.value:.4f}{interval}"
@@ -122,7 +122,7 @@ def cells(line: Shown) -> list[str]:
     ]
 
 
-def _worth(line: Shown) -> str:
+def _worth(line: ScoreboardLine) -> str:
     if not line.has_worth:
         return ""
     if line.worth is not None:

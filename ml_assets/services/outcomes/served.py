@@ -10,7 +10,7 @@ from ml_assets.core.lineage.partitions import partitions_of
 from ml_assets.services.replicas.shared_logs import served_log
 from ml_assets.spec.product import Product
 from resources.ledger import recalls
-from resources.lineage import Lineage, Made
+from resources.lineage import Build, Lineage
 from resources.settings import Settings
 
 if TYPE_CHECKING:
@@ -31,9 +31,9 @@ class Gathered:
     inputs: tuple[Input, ...]
 
 
-def make_realised(lineage: Lineage, product: Product, settings: Settings, partition: str, *, run: str) -> Made | None:
+def make_realised(lineage: Lineage, product: Product, settings: Settings, partition: str, *, run: str) -> Build | None:
     """Hold what served against the outcomes that came. None where nothing served the partition."""
-    from ml_assets.builders.realised import Answered, Released, build
+    from ml_assets.builders.realised import Answered, ServedRelease, build
 
     gathered = gather(lineage, product, settings, partition)
     if not gathered.releases:
@@ -42,7 +42,7 @@ def make_realised(lineage: Lineage, product: Product, settings: Settings, partit
     for bundle, release in gathered.releases.items():
         replaced = gathered.replaced.get(bundle)
         evaluation = handle(lineage.made_from(release)["evaluation"])
-        releases[bundle] = Released(handle(release), evaluation, handle(replaced) if replaced else None)
+        releases[bundle] = ServedRelease(handle(release), evaluation, handle(replaced) if replaced else None)
     recipe = lineage.recipe(product, "realised", partition, gathered.inputs)
     answered = Answered(handle(gathered.outcomes), gathered.predictions, releases)
     return lineage.make(recipe, lambda: build(answered, product, partition), run=run)
@@ -53,12 +53,12 @@ def gather(lineage: Lineage, product: Product, settings: Settings, partition: st
     from ml_assets.core.outcomes.served import about, digest
 
     outcomes = lineage.current(product, "outcomes", partition)
-    asked = lineage.snapshots.frame(outcomes.snapshot, "features.parquet").select(product.features.key)
+    questions = lineage.snapshots.frame(outcomes.snapshot, "features.parquet").select(product.features.key)
     batch = lineage.ledger.current(product.name, "predictions", partition)
     inputs = [outcomes.as_input(), *([batch.as_input()] if batch else [])]
     predictions = {}
     for source, records in _records(lineage, product, settings, partition, batch):
-        placed = about(records, asked, key=product.features.key)
+        placed = about(records, questions, key=product.features.key)
         if placed.height:
             predictions[source] = placed
             if source == ENDPOINT:  # the batch is the input that holds it

@@ -26,12 +26,12 @@ def known(file: Path) -> tuple[ApiKey, ...]:
 
 def identify(file: Path, key: str) -> Identity:
     """The person whose key this is. Raises NotKnown."""
-    found = key_of(known(file), key.encode())
-    if found is None or not found.owner:
+    person_key = key_of(known(file), key.encode())
+    if person_key is None or not person_key.owner:
         raise NotKnown(f"the key is nobody's: {file} has no line for it; {AGAIN}")
-    if found.expired:
-        raise NotKnown(f"the {found.expired}; {AGAIN}")
-    return Identity(found.owner, f"key {found.id}")
+    if person_key.expired:
+        raise NotKnown(f"the {person_key.expired}; {AGAIN}")
+    return Identity(person_key.owner, f"key {person_key.id}")
 
 
 def asked_by(current: Settings, run: str) -> dict[str, str]:
@@ -57,8 +57,9 @@ def remove(file: Path, owner: str, id: str = "") -> list[ApiKey]:
     """Take a person's keys out of the file, or the one with this id. Raises NotKnown where there is none."""
     gone = [key for key in known(file) if key.owner.lower() == owner.lower() and id in ("", key.id)]
     if not gone:
-        named = ", ".join(f"{key.owner} ({key.id})" for key in known(file)) or "nobody"
-        raise NotKnown(f"{file} has no key {f'{id} ' if id else ''}of {owner}; it has keys of: {named}")
+        named = ", ".join(f"{key.owner} ({key.id})" for key in known(file))
+        there = f"it has keys of: {named}" if named else f"it has none; {AGAIN}"
+        raise NotKnown(f"{file} has no key {f'{id} ' if id else ''}of {owner}; {there}")
     digests = [key.digest for key in gone]
     lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
     kept = [line for line in lines if not any(digest in line for digest in digests)]

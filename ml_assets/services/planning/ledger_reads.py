@@ -21,7 +21,7 @@ from resources.store.remote_blobs import RemoteBlobs
 
 DeclaredKind = Literal["code", "config", "environment"]
 """All that decides a stage's output apart from its inputs."""
-_Made = tuple[Asset, str, dict[Asset, str]]
+_ManifestRow = tuple[Asset, str, dict[Asset, str]]
 """A manifest's asset, its data version and what it read."""
 
 
@@ -48,7 +48,7 @@ def current_manifests(connection: Connection, product: Product, stored: Collecti
         m.code + " " + m.config + " " + m.environment,
     )
     there = frozenset(stored)
-    producers: dict[int, _Made] = {}
+    producers: dict[int, _ManifestRow] = {}
     definitions: dict[str, Definition] = {}
     current: dict[Asset, CurrentManifest] = {}
     evaluations: dict[str, str] = {}
@@ -98,7 +98,7 @@ def _published_last(connection: Connection, product: Product) -> dict[Asset, int
     return {(stage, partition): seq for stage, partition, seq in _rows(connection, query)}
 
 
-def _read_inputs(connection: Connection, product: Product, producers: Mapping[int, _Made]) -> None:
+def _read_inputs(connection: Connection, product: Product, producers: Mapping[int, _ManifestRow]) -> None:
     """Note what each manifest read: data versions by (stage, landing table or decision, partition). What an evaluation learned
     from earlier ones has no producer and is left out: it makes nothing stale."""
     i, m = schema.inputs.c, schema.manifests.c

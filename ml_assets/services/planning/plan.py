@@ -123,7 +123,9 @@ def tell(ledger: Ledger, product: Product, cause: Cause) -> str:
     where = f"{cause.stage} {cause.partition}".strip()
     match cause.kind:
         case "delivered":
-            return f"{where} redelivered with other content" if _stands(ledger, product, cause) else f"{where} newly delivered"
+            return (
+                f"{where} redelivered with other content" if _is_recorded(ledger, product, cause) else f"{where} newly delivered"
+            )
         case "missing":
             return f"{where} was never made"
         case "lost":
@@ -140,7 +142,7 @@ def tell(ledger: Ledger, product: Product, cause: Cause) -> str:
             return _declared(ledger, product, cause.stage, kind)
 
 
-def _stands(ledger: Ledger, product: Product, cause: Cause) -> bool:
+def _is_recorded(ledger: Ledger, product: Product, cause: Cause) -> bool:
     stage = "reference" if cause.stage in product.delivery.reference else "raw"
     return ledger.current(product.name, stage, cause.partition) is not None
 

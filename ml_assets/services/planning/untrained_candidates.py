@@ -16,6 +16,7 @@ from ml_assets.core.lineage.reads import labelled_stage
 from ml_assets.core.lineage.stages import STAGES, environment_digest, stage_code, stage_config, test_keys, train_keys
 from ml_assets.spec.product import Product
 from resources.ledger import tables as schema
+from resources.ledger.append_once import append_once
 from resources.ledger.ledger import Ledger, entries_where
 from resources.lineage import Lineage
 
@@ -74,22 +75,13 @@ def refuse(lineage: Lineage, recipe: Recipe, features: Mapping[str, str], reason
     read = ReadRecord(code=recipe.code, config=recipe.config, environment=recipe.environment, features=features)
     body = UntrainedRecord(product=recipe.product, stage="model", partition=recipe.partition, reasons=(reason,), read=read)
 
-    def is_new(connection: Connection) -> None:
-        for entry in reversed(entries_where(connection, schema.entries.c.kind == "refusal")):
-            if (entry.body.get("product"), entry.body.get("partition")) == (recipe.product, recipe.partition):
-                known = entry.body
-                if (known.get("read"), known.get("reasons")) == (msgspec.to_builtins(read), [reason]):
-                    raise _Known
-                return
+    def is_newest(connection: Connection) -> bool:
+        bodies = (entry.body for entry in reversed(entries_where(connection, schema.entries.c.kind == "refusal")))
+        own = ((b.get("read"), b.get("reasons")) for b in bodies if (b.get("product"), b.get("partition")) == asset)
+        return next(own, None) == (msgspec.to_builtins(read), [reason])
 
-    try:
-        lineage.ledger.append("refusal", {**msgspec.to_builtins(body), "run": run}, guard=is_new)
-    except _Known:
-        return
-
-
-class _Known(Exception):
-    """The same refusal was recorded before."""
+    asset = (recipe.product, recipe.partition)
+    append_once(lineage.ledger, "refusal", {**msgspec.to_builtins(body), "run": run}, is_recorded=is_newest)
 
 
 def tested_features(ledger: Ledger, product: Product, partition: str) -> list[Manifest]:

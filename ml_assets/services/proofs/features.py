@@ -15,7 +15,7 @@ from resources.store.snapshots import Snapshots
 if TYPE_CHECKING:
     import polars as pl
 
-FEATURES_CONTRACT = Proof("features", (KEEPS_CONTRACT,), (f"{__name__}:_held",))
+FEATURES_CONTRACT = Proof("features", (KEEPS_CONTRACT,), (f"{__name__}:_contract_finding",))
 
 
 def dbt_proof(product: Product) -> Proof:
@@ -42,10 +42,10 @@ def relations(snapshots: Snapshots, product: Product, features: Manifest) -> dic
 def keeps_contract(snapshots: Snapshots, product: Product, features: Manifest) -> Sequence[Finding]:
     """Hold a features snapshot against the Features contract."""
     frame = snapshots.frame(features.snapshot, "features.parquet").drop(product.features.labels)
-    return [_held(frame, product)]
+    return [_contract_finding(frame, product)]
 
 
-def _held(frame: "pl.DataFrame", product: Product) -> Finding:
+def _contract_finding(frame: "pl.DataFrame", product: Product) -> Finding:
     from pandera.errors import SchemaErrors
 
     from ml_assets.core.contract.schema import schema_to_validate

@@ -14,7 +14,7 @@ from resources.lineage import Lineage, NotProven
 from resources.settings import Settings
 
 if TYPE_CHECKING:
-    from ml_assets.core.plausibility.judging import Answer
+    from ml_assets.core.plausibility.judging import PlausibilityResult
 
 PLAUSIBLE = Proof(
     "features",
@@ -78,7 +78,7 @@ def _latest(lineage: Lineage, product: Product, settings: Settings, features: Ma
     yield from (finding for finding, _ in look)
 
 
-def _finding(product: Product, partition: str, answer: "Answer", word: str) -> Finding:
+def _finding(product: Product, partition: str, answer: "PlausibilityResult", word: str) -> Finding:
     if answer.is_plausible or word:
         why = answer.why if answer.is_plausible else f"{answer.why}; {word}"
         return Finding(answer.claim, True, why, details=answer.values)

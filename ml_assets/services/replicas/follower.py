@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from ml_assets.core.release.identity import By, name_of, proof_of
 from ml_assets.core.release.promotion import SHORTEST_PREFIX
 from ml_assets.errors import MlAssetsError
-from ml_assets.serving.http.followed import LedgerLink
+from ml_assets.serving.http.followed_ledger import LedgerLink
 from resources.endpoints import break_glass
 from resources.endpoints import pointer as pointers
 from resources.endpoints.break_glass import BreakGlass

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ml_assets.core.changes.change import Change
-from ml_assets.core.changes.comparison import Comparison
+from ml_assets.core.changes.comparison import ProductComparison
 from ml_assets.core.changes.declaration_changes import declaration_changes
 from ml_assets.core.lineage.stages import SOURCE
 from ml_assets.errors import MlAssetsError
@@ -30,7 +30,7 @@ class Experiment:
 
     base: str
     changes: Sequence[Change]
-    comparison: Comparison
+    comparison: ProductComparison
     pictures: Mapping[str, bytes]
 
 

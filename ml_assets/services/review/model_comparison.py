@@ -9,12 +9,12 @@ from pathlib import Path
 import msgspec
 
 from ml_assets.core.changes.acknowledged_gates import acknowledged_gates, own_gates
-from ml_assets.core.changes.comparison import Comparison, compared, not_compared
+from ml_assets.core.changes.comparison import ProductComparison, compared, not_compared
 from ml_assets.core.changes.comparison_pictures import pictures
 from ml_assets.core.changes.feature_movement import movements
 from ml_assets.core.changes.head_against_base import NotComparable
 from ml_assets.core.changes.locked_libraries import libraries
-from ml_assets.core.changes.walk_protocol import JUDGED, PRODUCTION, PROTOCOL, WALKED, Gates, Judged, Production
+from ml_assets.core.changes.walk_protocol import JUDGED, PRODUCTION, PROTOCOL, WALKED, HeadVerdict, Production, ReplacedGates
 from ml_assets.core.lineage.verdict_facts import VerdictFacts
 from ml_assets.first_party import TREE
 from ml_assets.services.review.protocol_files import read_record, read_walk, take_walk
@@ -59,7 +59,7 @@ class Arena:
     kept: Path | None = None
     pictures: dict[str, bytes] = field(default_factory=dict)
 
-    def compare(self, question: Question) -> Comparison:
+    def compare(self, question: Question) -> ProductComparison:
         """Walk both sides over the retired windows and judge them. What keeps it from a verdict is among its reasons."""
         name = question.base.name
         windows = retired_windows(self.source, question.base)
@@ -99,10 +99,10 @@ class Arena:
             "walk", product, *_PROTOCOL, *windows_options, f"--output={self._folder(side, product)}", *more, say=self.say
         )
 
-    def _compared(self, question: Question, gates: Gates) -> Comparison:
+    def _compared(self, question: Question, gates: ReplacedGates) -> ProductComparison:
         name = question.base.name
         base, head = (read_walk(self._folder(side, name)) for side in (self.base, self.head))
-        judged = read_record(self._folder(self.base, name) / JUDGED, Judged)
+        judged = read_record(self._folder(self.base, name) / JUDGED, HeadVerdict)
         if self.kept:
             take_walk(self._folder(self.head, name), self.kept / name)
         moved = movements(base, head, question.base)
@@ -120,7 +120,7 @@ class Arena:
         file = self.folder / f"{product}.{JUDGED}"
         walks = [f"--{side.name}={self._folder(side, product)}" for side in (self.base, self.head)]
         ended = self.head.run("judge", product, *_PROTOCOL, *walks, f"--output={file}", *question.head_options, say=self.say)
-        return None if ended.code else read_record(file, Judged).verdict
+        return None if ended.code else read_record(file, HeadVerdict).verdict
 
     def _folder(self, side: SideProcess, product: str) -> Path:
         return self.folder / product / side.name

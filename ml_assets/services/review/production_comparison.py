@@ -4,7 +4,7 @@ import msgspec
 import polars as pl
 
 from ml_assets.core.changes.head_against_base import SideRows, judged
-from ml_assets.core.changes.walk_protocol import SCORE, Gates, Production
+from ml_assets.core.changes.walk_protocol import SCORE, Production, ReplacedGates
 from ml_assets.core.evaluation.seen_data import OtherSplit, tested_names, trained_names
 from ml_assets.core.lineage.facts import ReleaseFacts
 from ml_assets.core.lineage.reads import labelled_stage
@@ -12,7 +12,7 @@ from ml_assets.core.release.offline_bundle import NotComputable, scores_of_class
 from ml_assets.services.review.walk import Walker
 
 
-def against_production(walker: Walker, base: SideRows, head: SideRows, gates: Gates) -> Production:
+def against_production(walker: Walker, base: SideRows, head: SideRows, gates: ReplacedGates) -> Production:
     """Judge head's walk on base's rows, with the release that serves in base's place. Raises NotComparable."""
     move = walker.source.pointer(walker.product.name, "production")
     release = walker.source.manifest(move.body.manifest) if move else None
@@ -33,8 +33,8 @@ def against_production(walker: Walker, base: SideRows, head: SideRows, gates: Ga
     tested = [walker.handle(walker.snapshot(stage, key)) for window in windows for key in window.tested]
     requests = pl.concat([handle.frame("requests.parquet") for handle in tested], how="vertical_relaxed")
     try:
-        asked = rows.select(key).join(requests, on=key, how="left", maintain_order="left")
-        scores = scores_of_classes(walker.handle(release), asked, walker.product.features.class_names)
+        requested = rows.select(key).join(requests, on=key, how="left", maintain_order="left")
+        scores = scores_of_classes(walker.handle(release), requested, walker.product.features.class_names)
     except NotComputable as error:
         return msgspec.structs.replace(named, note=str(error))
     simple = None if base.baseline is None else base.baseline.filter(is_unseen)

@@ -9,7 +9,7 @@ import msgspec
 import polars as pl
 
 from ml_assets.core.changes.head_against_base import NotComparable, SideRows
-from ml_assets.core.changes.walk_protocol import BASELINE, PROTOCOL, ROWS, SCORE, SCORES, WALKED, WINDOW, Gates, Walked
+from ml_assets.core.changes.walk_protocol import BASELINE, PROTOCOL, ROWS, SCORE, SCORES, WALKED, WINDOW, ReplacedGates, Walked
 from ml_assets.core.frames import parquet_bytes
 
 Record = TypeVar("Record", bound=msgspec.Struct)
@@ -47,9 +47,9 @@ def write_record(file: Path, record: msgspec.Struct) -> None:
     file.write_bytes(msgspec.json.encode(record))
 
 
-def read_gates(file: Path | None) -> Gates:
+def read_gates(file: Path | None) -> ReplacedGates:
     """The gates of a file; without one, the product's own. Raises NotComparable."""
-    return read_record(file, Gates) if file else Gates()
+    return read_record(file, ReplacedGates) if file else ReplacedGates()
 
 
 def read_record(file: Path, record: type[Record]) -> Record:

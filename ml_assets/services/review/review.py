@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ml_assets.core.changes.comparison import Comparison, not_compared
+from ml_assets.core.changes.comparison import ProductComparison, not_compared
 from ml_assets.core.changes.review import TRAILER, Acknowledged, Review, acknowledged, decided, left_to_owners
 from ml_assets.core.changes.stale_stages import StaleStage
 from ml_assets.core.lineage.stages import DATA, SOURCE, UNJUDGED
@@ -56,11 +56,7 @@ def review(
     clock = Stopwatch()
     ref_of_head = elsewhere.commit if elsewhere else "HEAD"
     commit = repository.base(ref, ref_of_head)
-    with ast_cache(current.cache / "code.json", SOURCE):
-        tree = tree_side(repository, current.products, current.cache)
-        head = commit_side(repository, repository.commit(ref_of_head), current.products, tree) if elsewhere else tree
-        base = commit_side(repository, commit, current.products, tree)
-        compared = differences(base, head, products, may_execute=elsewhere is None)
+    compared = _differences(repository, current, commit, products, elsewhere)
     given = acknowledged(compared.changes, repository.trailers(commit, TRAILER, ref_of_head))
     if elsewhere:
         given = left_to_owners(given, [change for change in compared.changes if change.reason == UNREAD])
@@ -89,6 +85,15 @@ def review(
     return result, reviewing.pictures
 
 
+def _differences(
+    repository: Repository, current: Settings, base: str, products: Sequence[str], elsewhere: Elsewhere | None
+) -> Differences:
+    with ast_cache(current.cache / "code.json", SOURCE):
+        tree = tree_side(repository, current.products, current.cache)
+        head = commit_side(repository, repository.commit(elsewhere.commit), current.products, tree) if elsewhere else tree
+        return differences(commit_side(repository, base, current.products, tree), head, products, may_execute=elsewhere is None)
+
+
 @dataclass(frozen=True)
 class _Reviewing:
     repository: Repository
@@ -101,7 +106,7 @@ class _Reviewing:
     keep_walks: Path | None
     pictures: dict[str, bytes] = field(default_factory=dict)
 
-    def comparisons(self, *, is_compared: bool) -> Iterator[Comparison]:
+    def comparisons(self, *, is_compared: bool) -> Iterator[ProductComparison]:
         """Of every product that changes at all. One whose models stay what they are is accepted by that."""
         compared = self.differences
         touched = dict.fromkeys([*(change.product for change in compared.changes), *(stage.product for stage in compared.stale)])
@@ -135,7 +140,7 @@ class _Reviewing:
         finally:
             ledger.close()
 
-    def _walked(self, names: Sequence[str]) -> Iterator[Comparison]:
+    def _walked(self, names: Sequence[str]) -> Iterator[ProductComparison]:
         from ml_assets.services.review.model_comparison import Question, arena
         from resources.ledger.database import LedgerRefused
 

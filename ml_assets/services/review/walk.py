@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ml_assets.builders import dataset, features, model, outcomes, raw, reference
 from ml_assets.builders.outcomes import Arrived
 from ml_assets.core.changes.head_against_base import SideRows
-from ml_assets.core.changes.walk_protocol import BASELINE, SCORE, WINDOW, Check, Walked, Window
+from ml_assets.core.changes.walk_protocol import BASELINE, SCORE, WINDOW, Check, Walked, WalkWindow
 from ml_assets.core.contract.breaches import ContractBreached
 from ml_assets.core.lineage.facts import ModelFacts, QuarantineFacts
 from ml_assets.core.lineage.handles import Handle
@@ -27,7 +27,7 @@ from ml_assets.spec.product import Product
 from resources.dbt.build import Dbt
 from resources.ledger import recalls
 from resources.ledger.ledger import Ledger
-from resources.lineage import Lineage, Made
+from resources.lineage import Build, Lineage
 from resources.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Walker:
     dbt: Dbt
     product: Product
     say: Say = lambda _: None
-    done: dict[Asset, Made] = field(default_factory=dict)
+    done: dict[Asset, Build] = field(default_factory=dict)
     breaches: dict[str, MlAssetsError] = field(default_factory=dict)
 
     def snapshot(self, stage: str, key: str) -> Manifest:
@@ -106,7 +106,7 @@ class Walker:
     def _recalled(self) -> frozenset[str]:
         return frozenset(recalls.derived(self.source, self.product.name))
 
-    def _make(self, stage: str, key: str) -> Made:
+    def _make(self, stage: str, key: str) -> Build:
         if stage in ("raw", "reference"):
             return self._read(stage, key)
         inputs = self.inputs(stage, key)
@@ -120,7 +120,7 @@ class Walker:
             self.say(f"made {stage} {key}")
         return result
 
-    def _read(self, stage: str, key: str) -> Made:
+    def _read(self, stage: str, key: str) -> Build:
         recorded = self._delivered(stage, key)
         if recorded is None:
             what = f"{self.product.name}: {stage} {key}".rstrip()
@@ -129,11 +129,11 @@ class Walker:
         build = raw.build if stage == "raw" else reference.build
         return self.lineage.make(recipe, lambda: build(kept_files(self.lineage.snapshots, recorded), self.product, key), run=RUN)
 
-    def _outcomes(self, key: str, features: Manifest) -> Made:
+    def _outcomes(self, key: str, features: Manifest) -> Build:
         """The outcomes that the home that is read had, on the features of this side."""
         recorded = self.source.current(self.product.name, "outcomes", key)
         files = kept_outcomes(self.lineage.snapshots, recorded) if recorded else {}
-        given = [each for each in recorded.recipe.inputs if each.asset.startswith("landing/")] if recorded else []
+        given = [source for source in recorded.recipe.inputs if source.asset.startswith("landing/")] if recorded else []
         recipe = self.lineage.recipe(self.product, "outcomes", key, [features.as_input(), *given])
         return self.lineage.make(
             recipe, lambda: outcomes.build(Arrived(self.handle(features), files), self.product, key), run=RUN
@@ -171,7 +171,7 @@ def walk(walker: Walker, partitions: Sequence[str]) -> SideRows:
     from ml_assets.core.model.training import labelled
 
     clock = Stopwatch()
-    walked: list[tuple[Window, pl.DataFrame, pl.DataFrame]] = []
+    walked: list[tuple[WalkWindow, pl.DataFrame, pl.DataFrame]] = []
     expected: dict[str, dict[str, None]] = {}
     for key in partitions:
         walker.say(f"window {key}")
@@ -204,7 +204,7 @@ def walk(walker: Walker, partitions: Sequence[str]) -> SideRows:
     return SideRows(summary, rows, columns[WINDOW], columns[SCORE], columns[BASELINE] if BASELINE in columns.columns else None)
 
 
-def _window(walker: Walker, key: str) -> "tuple[Window, pl.DataFrame, pl.DataFrame, dict[str, list[str]]]":
+def _window(walker: Walker, key: str) -> "tuple[WalkWindow, pl.DataFrame, pl.DataFrame, dict[str, list[str]]]":
     """A window with its rows, their scores by the protocol's names, and the levels that it should hold."""
     import polars as pl
 
@@ -225,7 +225,7 @@ def _window(walker: Walker, key: str) -> "tuple[Window, pl.DataFrame, pl.DataFra
     scored = pl.DataFrame({WINDOW: pl.Series([key] * rows.height, dtype=pl.String), **scores})
     known = labelled(trained_rows(before[-product.window.test :], product), label=product.features.label)
     levels = {} if known.is_empty() else levels_of(known, product=product)
-    window = Window(
+    window = WalkWindow(
         partition=key, tested=tuple(manifest.partition for manifest in tested), trained=trained, model=fitted.data_version
     )
     return window, rows, scored, levels

@@ -13,7 +13,7 @@ PROBE_SECONDS = 2.0
 """How long a part may take to say that it works."""
 
 
-class PortTaken(MlAssetsError):
+class PortsTaken(MlAssetsError):
     """Another process listens where a part wants to."""
 
 
@@ -97,9 +97,9 @@ def answers(url: str) -> Callable[[float], bool]:
 
 
 def refuse_taken_ports(parts: Sequence[tuple[str, Address]]) -> None:
-    """Raise PortTaken that names every port which cannot be listened on, by the names of what wants to."""
+    """Raise PortsTaken that names every port which cannot be listened on, by the names of what wants to."""
     taken = [problem for name, address in parts if (problem := address.problem(name))]
     ports = [address.port for _, address in parts]
     taken += [f"port {port} is given twice" for port in sorted({p for p in ports if ports.count(p) > 1})]
     if taken:
-        raise PortTaken("; ".join(taken))
+        raise PortsTaken("; ".join(taken))

@@ -24,7 +24,7 @@ from resources.tracking.mlflow_catalogue import Catalogue
 
 
 def bring_up(settings: Settings, products: Iterable[Product], ports: Ports, *, only: str, tell: Tell) -> None:
-    """Run the parts (`only`: those of these names) until Ctrl-C, SIGTERM or SIGHUP. Raises UnknownPart, PortTaken or PartRuns
+    """Run the parts (`only`: those of these names) until Ctrl-C, SIGTERM or SIGHUP. Raises UnknownPart, PortsTaken or PartRuns
     before anything starts."""
     parts = selected(parts_of(settings, products, ports), only)
     health = ports.health_address

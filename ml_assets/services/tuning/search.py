@@ -20,7 +20,7 @@ from ml_assets.core.model.training import TrainingRefused
 from ml_assets.core.tuning.declaration_patch import unified, with_parameters
 from ml_assets.core.tuning.parameters import assignments, at_edge, in_words, rounded
 from ml_assets.errors import MlAssetsError
-from ml_assets.services.tuning.windows import Window, Windows
+from ml_assets.services.tuning.windows import SearchWindow, SearchWindows
 from ml_assets.spec.key_assignments import with_values
 from ml_assets.spec.product import Product
 from ml_assets.spec.product_files import SPEC_FILE
@@ -44,7 +44,7 @@ class NothingTried(MlAssetsError):
 
 
 @dataclass(frozen=True)
-class Tried:
+class TunedTrial:
     """A trial: its value of the metric, NaN where it was cut short or refused (`why`)."""
 
     number: int
@@ -70,7 +70,7 @@ class Tuned:
     is_better: bool
     level: float
     at_edge: tuple[str, ...]
-    trials: tuple[Tried, ...]
+    trials: tuple[TunedTrial, ...]
     cpu_seconds: float
     root: Path
     patch: str = ""
@@ -113,7 +113,7 @@ class Search:
         """Search, compare, and give the result. Raises TooFewWindows, InputStale, NothingTried, and ProductError where the space
         holds what product.yaml could not."""
         product, spec, clock = self.product, self.product.tune, Stopwatch()
-        windows = Windows.of(self.lineage, product)
+        windows = SearchWindows.of(self.lineage, product)
         searched, apart = ([window.partition for window in part] for part in (windows.searched, windows.held_apart))
         self.say(
             f"{product.name}: {spec.trials} trials by {self.metric.name} on {', '.join(searched)}; "
@@ -147,7 +147,7 @@ class Search:
             patch=self._patch(best.parameters) if is_better else "",
         )
 
-    def _search(self, study: "Study", windows: Sequence[Window]) -> None:
+    def _search(self, study: "Study", windows: Sequence[SearchWindow]) -> None:
         import optuna
 
         spec = self.product.tune
@@ -180,7 +180,7 @@ class Search:
         if left > 0:
             study.optimize(objective, n_trials=left, timeout=spec.minutes * 60 if spec.minutes else None, callbacks=[shown])
 
-    def _value(self, windows: Sequence[Window], product: Product) -> float:
+    def _value(self, windows: Sequence[SearchWindow], product: Product) -> float:
         """The mean over windows of the metric, which each window has the same say in."""
         label = product.features.label
         values = [self.metric.value(_numbers(window.rows, label), window.scores(product), None) for window in windows]
@@ -188,7 +188,7 @@ class Search:
             raise TrainingRefused(f"{product.name}: {self.metric.name} is undefined on one of {[w.partition for w in windows]}")
         return float(np.mean(values))
 
-    def _study(self, windows: Sequence[Window]) -> "Study":
+    def _study(self, windows: Sequence[SearchWindow]) -> "Study":
         """The trials so far of this search: of other data, another space, code or declaration there are none."""
         import optuna
 
@@ -216,7 +216,7 @@ class Search:
             study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.get_trials(deepcopy=False)), multivariate=True)
         return study
 
-    def _compared(self, windows: Sequence[Window], parameters: Mapping[str, Any]) -> tuple[Estimate, bool]:
+    def _compared(self, windows: Sequence[SearchWindow], parameters: Mapping[str, Any]) -> tuple[Estimate, bool]:
         """The difference on windows that the search has not seen, by the product's unit, and whether it is one beyond noise."""
         better = with_values(self.product, assignments(parameters))
         frame = pl.concat([window.rows for window in windows], how="vertical_relaxed")
@@ -251,10 +251,10 @@ def _suggested(trial: "Trial", name: str, search: SearchSpec) -> Any:
     return min(max(rounded(trial.suggest_float(name, low, high, log=search.log)), low), high)
 
 
-def _tried(trial: Any) -> Tried:
+def _tried(trial: Any) -> TunedTrial:
     finished = trial.state.name == "COMPLETE"
     attributes = trial.user_attrs
-    return Tried(
+    return TunedTrial(
         number=trial.number,
         parameters=attributes.get("parameters", {}),
         value=trial.value if finished else math.nan,

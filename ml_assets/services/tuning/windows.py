@@ -25,7 +25,7 @@ class TooFewWindows(MlAssetsError):
 
 
 @dataclass(frozen=True)
-class Window:
+class SearchWindow:
     """A window: the features that a candidate trains on, and the labelled rows of its test partitions (n, columns)."""
 
     partition: str
@@ -49,14 +49,14 @@ class Window:
 
 
 @dataclass(frozen=True)
-class Windows:
+class SearchWindows:
     """The windows of a search, oldest first."""
 
-    searched: Sequence[Window]
-    held_apart: Sequence[Window]
+    searched: Sequence[SearchWindow]
+    held_apart: Sequence[SearchWindow]
 
     @classmethod
-    def of(cls, lineage: Lineage, product: Product) -> "Windows":
+    def of(cls, lineage: Lineage, product: Product) -> "SearchWindows":
         """The newest `ci.windows` retired windows, at most half of those there are, are held apart, and the `tune.windows` before
         them are searched on. Raises TooFewWindows, and InputStale where features of one are not current."""
         retired = retired_windows(lineage.ledger, product, most=product.ci.windows + product.tune.windows)
@@ -71,7 +71,7 @@ class Windows:
         return cls(windows[:-apart][-product.tune.windows :], windows[-apart:])
 
 
-def _window(lineage: Lineage, product: Product, key: str) -> Window:
+def _window(lineage: Lineage, product: Product, key: str) -> SearchWindow:
     refuse_stale(lineage, product, "model", key)
     stage = labelled_stage(product)
     known = set(lineage.ledger.partitions(product.name, stage))
@@ -79,4 +79,4 @@ def _window(lineage: Lineage, product: Product, key: str) -> Window:
         [lineage.handle(lineage.current(product, stage, partition)) for partition in keys if partition in known]
         for keys in (train_keys(product, key), test_keys(product, key))
     )
-    return Window(key, tuple(trained), tested_rows(tested, trained[-partitions_before(product) :], product))
+    return SearchWindow(key, tuple(trained), tested_rows(tested, trained[-partitions_before(product) :], product))

@@ -6,7 +6,7 @@ from dataclasses import replace
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.stages import STAGES, stage_code
 from ml_assets.services.governed_gates import as_judged
-from ml_assets.services.rederived import contradictions
+from ml_assets.services.rederived_verdict import contradictions
 from ml_assets.services.verify.discrepancies import Discrepancies, Progress
 from ml_assets.services.verify.home import Verified
 from ml_assets.spec.product import Product

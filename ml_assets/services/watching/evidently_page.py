@@ -2,15 +2,15 @@
 
 import polars as pl
 
-from ml_assets.core.drift.verdict import Verdict
-from ml_assets.core.evaluation.evidently_report import Moved, drift_report
+from ml_assets.core.drift.verdict import DriftVerdict
+from ml_assets.core.evaluation.evidently_report import ColumnShift, drift_report
 from ml_assets.spec.product import Product
 from resources.lineage import Lineage, NotMaterialized
 
 FRAME = "features.parquet"
 
 
-def evidently_page(lineage: Lineage, product: Product, verdict: Verdict) -> bytes:
+def evidently_page(lineage: Lineage, product: Product, verdict: DriftVerdict) -> bytes:
     """The page as HTML. Raises NotMaterialized where there is no earlier partition to compare with."""
     key = verdict.partition
     if not verdict.references:
@@ -31,6 +31,6 @@ def evidently_page(lineage: Lineage, product: Product, verdict: Verdict) -> byte
         categorical=[name for name in watched if name not in numeric],
         title=f"Drift of {product.name} {key}",
         verdict=f"the verdict on the data: {verdict.sentence}",
-        moved={name: Moved(band.moved, band.high, name in verdict.exceeds) for name, band in verdict.bands.items()},
+        moved={name: ColumnShift(band.moved, band.high, name in verdict.exceeds) for name, band in verdict.bands.items()},
         seed=product.model.seed,
     )

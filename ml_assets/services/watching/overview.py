@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ml_assets.core.drift.verdict import Verdict
-from ml_assets.core.html.drift_page import Line, Point, page
+from ml_assets.core.drift.verdict import DriftVerdict
+from ml_assets.core.html.drift_page import PartitionRow, Point, page
 from ml_assets.core.lineage.facts import FeaturesFacts, MonitoringFacts
 from ml_assets.services.watching.summaries import Summaries
 from ml_assets.services.watching.verdicts import of_data, of_scores
@@ -23,8 +23,8 @@ class Watched:
 
     partition: str
     rows: int
-    data: Verdict
-    scores: Verdict | None
+    data: DriftVerdict
+    scores: DriftVerdict | None
     realised: str
     requests: str = ""
     requests_state: str = ""
@@ -58,7 +58,7 @@ def watched(lineage: Lineage, product: Product, settings: Settings, *, until: st
 def drift_page(product: Product, partitions: Sequence[Watched]) -> str:
     """The partitions as one HTML page."""
     lines = [
-        Line(
+        PartitionRow(
             partition.partition,
             f"{partition.rows:,}",
             partition.data.state,
@@ -86,7 +86,7 @@ def drift_page(product: Product, partitions: Sequence[Watched]) -> str:
     return page(title=f"Drift of {product.name}", lead=lead, lines=lines, columns=columns, ignored=product.monitoring.ignore)
 
 
-def _in_words(verdict: Verdict) -> str:
+def _in_words(verdict: DriftVerdict) -> str:
     """The verdict beside its state: of a stable one also that a column exceeds, which is no alarm yet."""
     return verdict.sentence if verdict.state == "stable" else verdict.why
 

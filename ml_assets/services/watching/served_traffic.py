@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from ml_assets.core.drift.verdict import SPAN, Verdict, lasting
+from ml_assets.core.drift.verdict import SPAN, DriftVerdict, lasting
 from ml_assets.core.lineage.facts import ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.partition_numbers import ordinal
@@ -71,7 +71,7 @@ class ServedTraffic:
 
         return digest_json([[a.features.snapshot, a.release.snapshot, a.requests.rows()] for a in self.questions])
 
-    def verdict(self, summaries: Summaries) -> Verdict | None:
+    def verdict(self, summaries: Summaries) -> DriftVerdict | None:
         """The verdict on what was asked about the partition, beside it and those before it: an alarm where the same column
         exceeds here and in one of the two before. None where nothing was asked, or the release is not in this ledger. How many
         requests came says nothing of skew, and is left out."""
@@ -92,7 +92,7 @@ class ServedTraffic:
         return lasting(now, before)
 
 
-def served_verdict(lineage: Lineage, product: Product, settings: Settings, partition: str) -> Verdict | None:
+def served_verdict(lineage: Lineage, product: Product, settings: Settings, partition: str) -> DriftVerdict | None:
     """The verdict on what was asked about a partition until now."""
     features = lineage.current(product, "features", partition)
     return ServedTraffic(lineage, product, settings, features).verdict(Summaries.of(lineage, product, settings))

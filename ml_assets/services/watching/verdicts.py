@@ -8,7 +8,7 @@ from ml_assets.core.drift.column_orders import BESIDE
 from ml_assets.core.drift.drift_in_words import in_words
 from ml_assets.core.drift.histogram_json import from_json
 from ml_assets.core.drift.histograms import Histogram
-from ml_assets.core.drift.verdict import VOLUME, Observed, Rule, Verdict, follow, judged_alone
+from ml_assets.core.drift.verdict import VOLUME, DriftReference, DriftVerdict, Observed, follow, judged_alone
 from ml_assets.core.lineage.facts import ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.partition_numbers import ordinal
@@ -29,7 +29,7 @@ LEAST_ROWS = 40
 """The fewest rows of a partition for which false alarms were counted (`python -m benchmarks alarms`)."""
 
 
-def of_data(summaries: Summaries, features: Manifest, *, release: Manifest | None = None) -> list[Verdict]:
+def of_data(summaries: Summaries, features: Manifest, *, release: Manifest | None = None) -> list[DriftVerdict]:
     """The verdict on the features of each partition up to this one, in order. `release` is the one that served it: where
     `monitoring.reference` is `training`, the partitions are compared with those that it was trained on."""
     product = summaries.product
@@ -40,7 +40,7 @@ def of_data(summaries: Summaries, features: Manifest, *, release: Manifest | Non
     return follow(observed, _rule(product, trained), settled(summaries.lineage, product, before=features.partition))
 
 
-def of_scores(lineage: Lineage, product: Product, monitoring: Manifest) -> list[Verdict]:
+def of_scores(lineage: Lineage, product: Product, monitoring: Manifest) -> list[DriftVerdict]:
     """The verdict on the scores of each partition up to this one, as the releases of their time gave them. That scores differ
     from release to release is part of what is natural."""
     partitions = [*_monitored_before(lineage, product, monitoring), monitoring]
@@ -61,13 +61,15 @@ def of_others(
     *,
     rows: int,
     trained: frozenset[str] = frozenset(),
-) -> Verdict:
+) -> DriftVerdict:
     """The verdict on other rows about a partition's time, such as requests that a release answered, beside the partition and
     those before it, alone; where `monitoring.reference` is `training`, those that were `trained` on. Columns that they lack, and
     how many they are, are left out; of fewer than LEAST_ROWS nothing is said."""
     product = summaries.product
     if rows < LEAST_ROWS:
-        return Verdict(features.partition, "uncalibrated", f"{rows} request{'' if rows == 1 else 's'}, {LEAST_ROWS} are needed")
+        return DriftVerdict(
+            features.partition, "uncalibrated", f"{rows} request{'' if rows == 1 else 's'}, {LEAST_ROWS} are needed"
+        )
     columns = set(product.contract.Features.to_schema().columns) - {*product.features.key, product.features.time}
     series = [*summaries.before(features), (features, summaries.summary(features))]
     past = [_observed(product, manifest, summary, columns & histograms.keys()) for manifest, summary in series]
@@ -97,12 +99,12 @@ def _observed(product: Product, manifest: Manifest, summary: Summary, known: set
     return Observed(manifest.partition, number, summary.rows, histograms, manifest.snapshot, orders)
 
 
-def _rule(product: Product, trained: frozenset[str]) -> Rule:
+def _rule(product: Product, trained: frozenset[str]) -> DriftReference:
     reference = product.monitoring.reference
     if reference == "training" and not trained:
         reference = "previous"
     period = PERIODS[product.partitions.every] if reference == "same_season" else 1
-    return Rule(reference, period, trained, frozenset(product.monitoring.ignore))
+    return DriftReference(reference, period, trained, frozenset(product.monitoring.ignore))
 
 
 def _monitored_before(lineage: Lineage, product: Product, monitoring: Manifest) -> Iterator[Manifest]:

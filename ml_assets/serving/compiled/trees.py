@@ -58,7 +58,7 @@ class _Features(msgspec.Struct, frozen=True):
     categorical_features: list[_Feature] = []
 
 
-class _Model(msgspec.Struct, frozen=True):
+class _TreeModel(msgspec.Struct, frozen=True):
     features_info: _Features
     oblivious_trees: list[_Tree]
     scale_and_bias: tuple[float, list[float]]
@@ -92,7 +92,7 @@ class CompiledTrees:
         self._starts = starts[:-1, None].astype(np.int32)
         self._index_type = np.uint8 if depth <= 8 else np.uint16
 
-    def _take_borders(self, dump: _Model, row_of: Mapping[int, int]) -> None:
+    def _take_borders(self, dump: _TreeModel, row_of: Mapping[int, int]) -> None:
         splits = {(s.float_feature_index, s.border) for tree in dump.oblivious_trees for s in tree.splits or () if _is_border(s)}
         self._borders = {split: row for row, split in enumerate(sorted(splits))}
         self._border_feature = np.array([row_of[feature] for feature, _ in self._borders], dtype=np.intp)
@@ -101,7 +101,7 @@ class CompiledTrees:
         numbers = dump.features_info.float_features
         self._above_all = [row_of[number.feature_index] for number in numbers if number.nan_value_treatment == "AsTrue"]
 
-    def _take_values(self, dump: _Model, column_of: Mapping[int, int], positions: Sequence[int]) -> None:
+    def _take_values(self, dump: _TreeModel, column_of: Mapping[int, int], positions: Sequence[int]) -> None:
         """Number the values that each category is compared with, and keep the first split of each: its tree and level."""
         self._first_splits: dict[int, list[tuple[int, int]]] = {}
         codes: dict[tuple[int, int], int] = {}
@@ -191,7 +191,7 @@ def _is_border(split: _Split) -> bool:
     return split.split_type == "FloatFeature"
 
 
-def _dumped(model: "CatBoost") -> _Model:
+def _dumped(model: "CatBoost") -> _TreeModel:
     """The model as CatBoost's JSON has it. Raises Unsupported."""
     if model.get_tree_leaf_counts().sum() > MOST_LEAVES:
         raise Unsupported(f"over {MOST_LEAVES} leaves")
@@ -200,7 +200,7 @@ def _dumped(model: "CatBoost") -> _Model:
         model.save_model(str(path), format="json")
         content = path.read_bytes()
     try:
-        dump = msgspec.json.decode(content, type=_Model)
+        dump = msgspec.json.decode(content, type=_TreeModel)
     except msgspec.ValidationError as error:
         raise Unsupported(f"trees that are not oblivious, or of another kind: {error}") from error
     if not dump.oblivious_trees:

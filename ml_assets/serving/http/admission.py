@@ -7,7 +7,7 @@ from ipaddress import ip_address
 
 from ml_assets.core.release.identity import Identity
 from ml_assets.serving.http.api_keys import PEER, ApiKey, Scope, matching_key
-from ml_assets.serving.http.body_io import Request
+from ml_assets.serving.http.body_io import AsgiRequest
 from ml_assets.serving.requests.refusals import BadRequest, Refusal
 
 
@@ -30,11 +30,11 @@ class Admission:
     """The key of this server's other workers, which may do everything."""
     under_way: Counter[str] = field(default_factory=Counter)
 
-    def admit(self, request: Request, scope: Scope) -> str:
+    def admit(self, request: AsgiRequest, scope: Scope) -> str:
         """Return the client's name: that of its key, or its address. Raises BadRequest with 401 or 403."""
         return self.client(request, scope).name
 
-    def client(self, request: Request, scope: Scope) -> Client:
+    def client(self, request: AsgiRequest, scope: Scope) -> Client:
         """Return the client. Raises BadRequest with 401 or 403."""
         if scope == "admin" and self.is_peer(request):
             return Client(PEER)
@@ -53,7 +53,7 @@ class Admission:
             raise _refusal(403, "the API key does not allow this", "not_allowed")
         return Client(key.name, Identity(key.owner, f"API key {key.id}") if key.owner else None)
 
-    def is_peer(self, request: Request) -> bool:
+    def is_peer(self, request: AsgiRequest) -> bool:
         """Whether the request is from another worker of this server."""
         return self.peer is not None and matching_key((self.peer,), request.header(b"authorization")) is not None
 

@@ -9,8 +9,8 @@ from ml_assets.errors import MlAssetsError
 from ml_assets.serving.http.admission import Admission
 from ml_assets.serving.http.api_keys import ApiKey
 from ml_assets.serving.http.batcher import Batcher
-from ml_assets.serving.http.body_io import ClientGone, Message, Receive, Reply, Request, Scope, Send, refused, send_reply
-from ml_assets.serving.http.followed import Followed
+from ml_assets.serving.http.body_io import AsgiRequest, ClientGone, Message, Receive, Reply, Scope, Send, refused, send_reply
+from ml_assets.serving.http.followed_ledger import Followed
 from ml_assets.serving.http.operator_routes import RollBack, operator_routes
 from ml_assets.serving.http.outcomes_route import TakeOutcomes, outcomes_route
 from ml_assets.serving.http.peer_workers import Peers
@@ -23,7 +23,7 @@ from ml_assets.serving.release.switch import Endpoint
 from ml_assets.serving.requests.parser import Limits
 from ml_assets.serving.requests.refusals import BadRequest, Refusal
 
-Handler = Callable[[Request], Awaitable[Reply]]
+Handler = Callable[[AsgiRequest], Awaitable[Reply]]
 _NOT_FOUND = BadRequest(404, [Refusal(path="", message="no such route; GET /openapi.json describes them")], reason="no_route")
 
 
@@ -50,7 +50,7 @@ class App:
                 raise _NOT_FOUND
             if scope["method"] != method and (scope["method"], method) != ("HEAD", "GET"):  # the server leaves the body out
                 raise BadRequest(405, [Refusal(path="", message=f"{path} is for {method}")], reason="method")
-            reply = await handler(Request(scope, receive))
+            reply = await handler(AsgiRequest(scope, receive))
         except BadRequest as error:
             self.state.metrics.refusals[error.reason] += 1
             reply = refused(error)

@@ -34,7 +34,7 @@ class Overloaded(Exception):
     """More rows wait than the endpoint accepts."""
 
 
-class _Job(msgspec.Struct, frozen=True):
+class _ScoringJob(msgspec.Struct, frozen=True):
     bundle: Bundle
     rows: Any
     scores: Any
@@ -50,7 +50,7 @@ class Batcher:
         self._batch_rows = batch_rows
         self._most_waiting_rows = most_waiting_rows
         self._timed = timed
-        self._queue: deque[_Job] = deque()
+        self._queue: deque[_ScoringJob] = deque()
         self._is_scheduled = False
         self._loop = asyncio.get_running_loop()
 
@@ -58,7 +58,7 @@ class Batcher:
         """Return float64 scores by `bundle`, (rows,) or (rows, classes). Raises Overloaded at once when too many rows wait."""
         if self.waiting_rows + len(rows) > self._most_waiting_rows:
             raise Overloaded(f"{self.waiting_rows} rows wait already")
-        job = _Job(bundle, rows, self._loop.create_future())
+        job = _ScoringJob(bundle, rows, self._loop.create_future())
         self.waiting_rows += len(rows)
         self._queue.append(job)
         if not self._is_scheduled:
@@ -91,7 +91,7 @@ class Batcher:
             else:
                 job.scores.set_result(outcome)
 
-    def _next_jobs(self) -> list[_Job]:
+    def _next_jobs(self) -> list[_ScoringJob]:
         """The waiting jobs of one bundle, in order, up to the row limit; at least one job."""
         jobs = [self._queue.popleft()]
         rows = len(jobs[0].rows)
@@ -102,7 +102,7 @@ class Batcher:
             jobs.append(self._queue.popleft())
         return jobs
 
-    def _outcomes(self, jobs: Sequence[_Job]) -> list[Outcome]:
+    def _outcomes(self, jobs: Sequence[_ScoringJob]) -> list[Outcome]:
         try:
             scores = self._scores(jobs[0].bundle, [row for job in jobs for row in job.rows])
         except UncomputableRow as error:

@@ -28,7 +28,7 @@ class Reply(msgspec.Struct, frozen=True, gc=False):
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
-class Request(msgspec.Struct, frozen=True):
+class AsgiRequest(msgspec.Struct, frozen=True):
     """An ASGI request whose body is still to be read."""
 
     scope: Any

@@ -14,7 +14,7 @@ class PortTaken(MlAssetsError):
 
 
 @dataclass(frozen=True)
-class Place:
+class ListenAddress:
     """The address of one process, port 0 for any free one; it writes `ready_file` once it serves.
 
     One of several workers shares the port, and has a listener of its own (`own`) for requests of the others.

@@ -9,7 +9,7 @@ import msgspec
 from ml_assets.errors import MlAssetsError
 from ml_assets.serving.http.admission import Client
 from ml_assets.serving.http.api_keys import PEER
-from ml_assets.serving.http.body_io import Reply, Request, as_json
+from ml_assets.serving.http.body_io import AsgiRequest, Reply, as_json
 from ml_assets.serving.http.shared_state import State
 from ml_assets.serving.http.status_routes import version
 from ml_assets.serving.requests.refusals import BadRequest, Refusal, refusal
@@ -29,14 +29,14 @@ class RollbackBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def operator_routes(
     state: State, roll_back: RollBack | None, break_glass: RollBack | None = None
-) -> dict[str, tuple[str, Callable[[Request], Awaitable[Reply]]]]:
+) -> dict[str, tuple[str, Callable[[AsgiRequest], Awaitable[Reply]]]]:
     """Return the routes that move the endpoint, by path: method and handler."""
 
-    async def reload(request: Request) -> Reply:
+    async def reload(request: AsgiRequest) -> Reply:
         by = state.admission.admit(request, "admin")
         return await _swap(state, notifies_peers=by != PEER)
 
-    async def rollback(request: Request) -> Reply:
+    async def rollback(request: AsgiRequest) -> Reply:
         client = state.admission.client(request, "admin")
         body = _decoded(await request.body(BODY_BYTES))
         move = break_glass if body.break_glass else roll_back

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import msgspec
 
 from ml_assets.errors import MlAssetsError
-from ml_assets.serving.http.body_io import Reply, Request, as_json
+from ml_assets.serving.http.body_io import AsgiRequest, Reply, as_json
 from ml_assets.serving.http.shared_state import State
 from ml_assets.serving.requests.refusals import BadRequest, Refusal
 
@@ -40,11 +40,11 @@ class OutcomesBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     outcomes: list[dict[str, Any]]
 
 
-def outcomes_route(state: State, take: TakeOutcomes | None) -> dict[str, tuple[str, Callable[[Request], Awaitable[Reply]]]]:
+def outcomes_route(state: State, take: TakeOutcomes | None) -> dict[str, tuple[str, Callable[[AsgiRequest], Awaitable[Reply]]]]:
     """Return the route. It answers 200 where every row was taken and 422 where some were refused, which are named by number; the
     others are delivered all the same."""
 
-    async def outcomes(request: Request) -> Reply:
+    async def outcomes(request: AsgiRequest) -> Reply:
         state.admission.admit(request, "outcomes")
         rows = _decoded(await request.body(BODY_BYTES))
         if take is None:
@@ -66,8 +66,8 @@ def _decoded(body: bytes) -> list[dict[str, Any]]:
     try:
         rows = msgspec.json.decode(body, type=OutcomesBody).outcomes
     except msgspec.ValidationError as error:
-        told = f'{error}; send {{"outcomes": [{{…}}, …]}}'
-        raise BadRequest(422, [Refusal(path="outcomes", message=told)]) from error
+        message = f'{error}; send {{"outcomes": [{{…}}, …]}}'
+        raise BadRequest(422, [Refusal(path="outcomes", message=message)]) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadRequest(400, [Refusal(path="", message=f"the body is not JSON: {error}")]) from error
     if len(rows) > MOST_ROWS:

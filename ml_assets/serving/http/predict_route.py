@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ml_assets.serving.http.batcher import Overloaded, Rows
-from ml_assets.serving.http.body_io import Reply, Request
+from ml_assets.serving.http.body_io import AsgiRequest, Reply
 from ml_assets.serving.http.prediction_answer import answer_of
 from ml_assets.serving.http.shared_state import State
 from ml_assets.serving.log.record import Sent
@@ -27,7 +27,7 @@ class PredictRoute:
         self._state = state
         self._encode = msgspec.json.Encoder().encode
 
-    async def predict(self, request: Request) -> Reply:
+    async def predict(self, request: AsgiRequest) -> Reply:
         """Answer POST /predict. Raises BadRequest for a body that cannot be scored."""
         state = self._state
         client = state.admission.admit(request, "predict")

@@ -41,7 +41,7 @@ class Prediction(msgspec.Struct, frozen=True, gc=False):
     value: float
 
 
-class Answer(msgspec.Struct, frozen=True):
+class PredictionAnswer(msgspec.Struct, frozen=True):
     """The release that served, and its predictions in the order of the rows."""
 
     release: str
@@ -53,7 +53,7 @@ Rows: TypeAlias = list[BinaryPrediction] | list[ClassPrediction] | list[Predicti
 
 def answer_of(
     serving: Serving, environment: str, *, at: float, requests: Sequence[msgspec.Struct] | Sent, scores: "NDArray[np.float64]"
-) -> tuple[Answer, Predictions]:
+) -> tuple[PredictionAnswer, Predictions]:
     """Return the answer for the client, and the same for the log; `at` is when the rows were read, in seconds since 1970."""
     bundle, ids = serving.bundle, prediction_ids(len(scores))
     predictions = Predictions(
@@ -68,7 +68,7 @@ def answer_of(
         threshold=bundle.card.threshold,
         classes=bundle.card.classes,
     )
-    return Answer(bundle.release, _rows_of_answer(bundle, ids, scores.tolist())), predictions
+    return PredictionAnswer(bundle.release, _rows_of_answer(bundle, ids, scores.tolist())), predictions
 
 
 def _rows_of_answer(bundle: Bundle, ids: list[str], scores: list[Any]) -> Rows:

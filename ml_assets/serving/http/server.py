@@ -15,7 +15,7 @@ from typing import Any
 
 import uvicorn
 
-from ml_assets.serving.http.listen_address import Place, announce, url_of
+from ml_assets.serving.http.listen_address import ListenAddress, announce, url_of
 from ml_assets.serving.http.uvicorn_protocol import PatientProtocol
 
 DRAIN_SECONDS = 0.5
@@ -30,7 +30,7 @@ SWITCH_SECONDS = 0.0003
 
 def run(
     app: Any,
-    place: Place,
+    place: ListenAddress,
     *,
     drain: Callable[[], None] = lambda: None,
     drain_seconds: float = DRAIN_SECONDS,

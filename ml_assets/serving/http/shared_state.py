@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from ml_assets.errors import MlAssetsError
 from ml_assets.serving.http.admission import Admission
 from ml_assets.serving.http.batcher import Batcher, Timed
-from ml_assets.serving.http.followed import Followed
+from ml_assets.serving.http.followed_ledger import Followed
 from ml_assets.serving.http.peer_workers import Peers
 from ml_assets.serving.http.prometheus import Metrics
 from ml_assets.serving.log.writer import PredictionLog

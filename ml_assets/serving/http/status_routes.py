@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
-from ml_assets.serving.http.body_io import Reply, Request, as_json
+from ml_assets.serving.http.body_io import AsgiRequest, Reply, as_json
 from ml_assets.serving.http.home_page import home_page
 from ml_assets.serving.http.openapi import ROUTES, document
 from ml_assets.serving.http.prometheus import joined, observed_families, render
@@ -17,17 +17,17 @@ _API_ROUTES = {"/predict": ("post", "Score one request, or many"), "/openapi.jso
 _PAGE_POLICY = b"default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'"
 
 
-def status_routes(state: State) -> dict[str, tuple[str, Callable[[Request], Awaitable[Reply]]]]:
+def status_routes(state: State) -> dict[str, tuple[str, Callable[[AsgiRequest], Awaitable[Reply]]]]:
     """Return the routes that change nothing, by path: method and handler."""
 
-    async def home(request: Request) -> Reply:
+    async def home(request: AsgiRequest) -> Reply:
         page = await asyncio.to_thread(home_page, state.serving().bundle, version(state), {**_API_ROUTES, **ROUTES})
         return Reply(200, page, kind=b"text/html; charset=utf-8", headers=((b"content-security-policy", _PAGE_POLICY),))
 
-    async def livez(request: Request) -> Reply:
+    async def livez(request: AsgiRequest) -> Reply:
         return as_json({"status": "alive"})
 
-    async def readyz(request: Request) -> Reply:
+    async def readyz(request: AsgiRequest) -> Reply:
         serving = state.serving()
         if state.endpoint.is_draining:
             return as_json({"status": "stopping"}, status=503)
@@ -36,14 +36,14 @@ def status_routes(state: State) -> dict[str, tuple[str, Callable[[Request], Awai
         cut_off = {"ledger": {"away_since": away.away_since, "why": away.why}} if away else {}
         return as_json({"status": "ready", "release": serving.bundle.release, **trouble, **cut_off})
 
-    async def get_version(request: Request) -> Reply:
+    async def get_version(request: AsgiRequest) -> Reply:
         return as_json(version(state))
 
-    async def openapi(request: Request) -> Reply:
+    async def openapi(request: AsgiRequest) -> Reply:
         bundle = state.serving().bundle
         return as_json(document(bundle.requests, bundle.card))
 
-    async def metrics(request: Request) -> Reply:
+    async def metrics(request: AsgiRequest) -> Reply:
         text = metrics_text(state)
         if state.peers and not state.admission.is_peer(request):
             others = await asyncio.to_thread(state.peers.metrics)

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from ml_assets.errors import MlAssetsError
 from ml_assets.serving.http.api_keys import peer_key
-from ml_assets.serving.http.listen_address import Place, announce, listen, url_of
+from ml_assets.serving.http.listen_address import ListenAddress, announce, listen, url_of
 from ml_assets.serving.http.peer_workers import Peers
 from ml_assets.serving.release.trial_process import import_libraries
 
@@ -37,7 +37,7 @@ class WorkersRefused(MlAssetsError):
     """The operating system cannot run several workers."""
 
 
-def fork_workers(count: int, place: Place) -> tuple[Place, Peers]:
+def fork_workers(count: int, place: ListenAddress) -> tuple[ListenAddress, Peers]:
     """Fork workers and return in each of them, with its place; the calling process stays inside until a signal, then exits.
 
     Call it before anything starts a thread. The workers share the memory of what is imported by then. The ready file is written
@@ -99,7 +99,7 @@ class _Parent:
         self._key, self._own_key = peer_key()
         self._above = os.getppid() if self.ready_file else None
 
-    def run(self) -> tuple[Place, Peers] | None:
+    def run(self) -> tuple[ListenAddress, Peers] | None:
         """Return, in each worker, its place and peers; None in the parent, at the end."""
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         while True:
@@ -128,7 +128,7 @@ class _Parent:
         worker.pid, worker.started_at = os.fork() or None, time.monotonic()
         return worker.pid is not None
 
-    def _place(self, worker: _Worker) -> tuple[Place, Peers]:
+    def _place(self, worker: _Worker) -> tuple[ListenAddress, Peers]:
         host, port = self.holder.getsockname()[:2]
         self.holder.close()
         urls = {}
@@ -137,7 +137,7 @@ class _Parent:
                 urls[other.number] = url_of(other.own)
                 other.own.close()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-        return Place(host, port, worker.ready_file, worker.own), Peers(worker.number, urls, self._key, self._own_key)
+        return ListenAddress(host, port, worker.ready_file, worker.own), Peers(worker.number, urls, self._key, self._own_key)
 
     def _bury(self) -> None:
         """Take note of the workers that ended."""

@@ -31,7 +31,7 @@ STOP_SECONDS = 2.0
 ENVIRONMENT = "shadow"
 
 
-class _Job(msgspec.Struct, frozen=True, gc=False):
+class _ShadowJob(msgspec.Struct, frozen=True, gc=False):
     scorer: Bundle
     digest: str
     served_by: Bundle
@@ -47,7 +47,7 @@ class ShadowScorer:
         # Each counter is changed by one thread only: `dropped` and `_taken` by the event loop's, the others by ours.
         self.dropped = self.scored = self.failed = self._taken = 0
         self._most_waiting_rows = most_waiting_rows
-        self._queue: deque[_Job] = deque()
+        self._queue: deque[_ShadowJob] = deque()
         self._has_jobs = threading.Event()
         self._stops = threading.Event()
         self._thread = threading.Thread(target=self._run, name="shadow", daemon=True)
@@ -59,7 +59,7 @@ class ShadowScorer:
             self.dropped += len(served)
             return
         self._taken += len(served)
-        self._queue.append(_Job(scorer, digest, served_by, served))
+        self._queue.append(_ShadowJob(scorer, digest, served_by, served))
         self._has_jobs.set()
 
     def counters(self) -> dict[str, int]:
@@ -88,7 +88,7 @@ class ShadowScorer:
                     self._score(job, served)
                     self._stops.wait(PAUSE_SECONDS)
 
-    def _score(self, job: _Job, served: Predictions) -> None:
+    def _score(self, job: _ShadowJob, served: Predictions) -> None:
         try:
             rows = converted(cast("Sequence[msgspec.Struct]", served.requests), job.served_by, job.scorer)
             scored = _scored(job, served, job.scorer.score_structs(rows))
@@ -98,7 +98,7 @@ class ShadowScorer:
         self.log.add(scored)
         self.scored += len(served)
 
-    def _score_alone(self, job: _Job, served: Predictions, error: Exception) -> None:
+    def _score_alone(self, job: _ShadowJob, served: Predictions, error: Exception) -> None:
         """Score each row of a failed batch by itself, so that one row doesn't fail the others; log a row that failed alone."""
         if len(served) > 1:
             for row in served.parts(1):
@@ -110,7 +110,7 @@ class ShadowScorer:
         self.failed += len(served)
 
 
-def _scored(job: _Job, served: Predictions, scores: "NDArray[np.float64]") -> Predictions:
+def _scored(job: _ShadowJob, served: Predictions, scores: "NDArray[np.float64]") -> Predictions:
     scorer = {"release": job.scorer.release, "bundle": job.digest, "environment": ENVIRONMENT}
     card = job.scorer.card
     classes = card.classes if scores.ndim > 1 else ()  # a row that failed has a score of no class

@@ -12,7 +12,7 @@ from ml_assets.errors import MlAssetsError
 from ml_assets.serving.release.bundle import Bundle, load
 from ml_assets.serving.release.bundle_files import BundleFiles, BundleRefused
 from ml_assets.serving.release.loaded_releases import Candidate, Serving, key_attributes
-from ml_assets.serving.release.trial_process import Trial
+from ml_assets.serving.release.trial_process import TrialProcess
 from ml_assets.serving.requests.parser import Limits
 from resources.endpoints.pointer import Pointer
 
@@ -37,7 +37,7 @@ class Endpoint:
         open_bundle: OpenBundle,
         limits: Limits | None = None,
         earlier: Earlier = lambda: (),
-        trial: Trial | None = None,
+        trial: TrialProcess | None = None,
         is_compiled: bool = True,
     ) -> None:
         """Begin without a bundle. `earlier` returns the pointers of releases that served before."""

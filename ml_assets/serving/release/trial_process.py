@@ -23,7 +23,7 @@ SECONDS = 60.0
 SLOWEST_ROW_SECONDS = 0.5
 
 
-class Trial:
+class TrialProcess:
     """Tries bundles. Make it before the process starts a thread."""
 
     def __init__(self, *, seconds: float = SECONDS, is_compiled: bool = True) -> None:

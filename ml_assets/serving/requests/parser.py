@@ -15,7 +15,7 @@ from ml_assets.serving.requests.all_mistakes import MOST_NAMED, every_refusal, w
 from ml_assets.serving.requests.byte_counts import colons, count
 from ml_assets.serving.requests.field import Field, RequestSpecRefused, annotation
 from ml_assets.serving.requests.refusals import BadRequest, Refusal, not_finite, refusal, repeated_field
-from ml_assets.serving.requests.row_rules import RowRules, Rule
+from ml_assets.serving.requests.row_rules import RequestRule, RowRules
 
 POSSIBLE_YEARS = range(1583, 2200)
 """Years of the Gregorian calendar in which a question may be asked: 1399 is the year of another one."""
@@ -75,7 +75,7 @@ class RequestDecoder:
         self._most_openings = self.limits.rows + 2  # the object, its list and the rows; fields hold no objects
 
     @property
-    def rules(self) -> tuple[Rule, ...]:
+    def rules(self) -> tuple[RequestRule, ...]:
         """The rules across fields that each row is held to."""
         return self._rules.rules
 

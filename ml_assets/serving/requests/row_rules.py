@@ -29,7 +29,7 @@ _UNARY: Mapping[str, Callable[[Any], Any]] = {"not": operator.not_, "abs": abs, 
 _EPOCH = dt.datetime(1970, 1, 1)
 
 
-class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class RequestRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One rule, as in rules.json: its name, what it says in words and as a tree of operations, and the field that it is about, if
     that is a single one."""
 
@@ -46,7 +46,7 @@ class RowRules:
     def __init__(self, content: bytes, attributes: Mapping[str, str]) -> None:
         """Take the bytes of rules.json, and the attribute of each field. Raises RequestSpecRefused."""
         try:
-            self.rules = msgspec.json.decode(content, type=tuple[Rule, ...])
+            self.rules = msgspec.json.decode(content, type=tuple[RequestRule, ...])
         except msgspec.DecodeError as error:
             raise RequestSpecRefused(f"rules.json: {error}") from error
         self._tests = [(rule, _compiled(rule.test, attributes)) for rule in self.rules]

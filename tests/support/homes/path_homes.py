@@ -22,7 +22,7 @@ from ml_assets.core.lineage.warm_up import WARM_UP
 from ml_assets.definitions import build_defs
 from ml_assets.jobs.path import path_job
 from ml_assets.services.automation.attempts import settle
-from ml_assets.services.automation.outcomes import Outcome, outcome_of
+from ml_assets.services.automation.run_outcomes import Outcome, outcome_of
 from ml_assets.spec.product import Product, load
 from ml_assets.spec.product_files import dbt_folder
 from resources.dagster_assets import asset_key, make_known

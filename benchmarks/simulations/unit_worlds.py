@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.signal import lfilter
 
-from ml_assets.core.gate_lab.simulation import of_days
+from benchmarks.simulations.gate_policies import of_days
 from ml_assets.core.metrics.arrays import Floats
 from ml_assets.core.metrics.intervals import Measured
 from ml_assets.core.metrics.spread import Spread, WindowSums

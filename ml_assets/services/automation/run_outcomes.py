@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from ml_assets.core.lineage.warm_up import WARM_UP
+from resources.dagster_events import failure_message
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance, DagsterRun, EventLogEntry
@@ -115,11 +116,9 @@ def _failed(events: Sequence["EventLogEntry"]) -> Outcome:
     for entry in failures:
         event = entry.dagster_event
         assert event is not None
-        error = event.step_failure_data.error
-        cause = (error.cause or error) if error else None
-        message = cause.message.strip() if cause else "the step failed"
-        if cause is not None and cause.cls_name in REFUSALS:
-            refused.append(message.partition(": ")[2] or message)
+        error, message = event.step_failure_data.error, failure_message(event.step_failure_data)
+        if error and (error.cause or error).cls_name in REFUSALS:
+            refused.append(message)
         elif not refused:
             return Outcome("broken", f"{event.step_key}: {message}")
     if refused:

@@ -12,30 +12,30 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Tried:
+class PastRuns:
     """How many runs there were for one cause, and why none is asked for now; "" where one may be."""
 
     count: int
     waits: str = ""
 
 
-def tried_before(instance: "DagsterInstance", product: Product, tags: Mapping[str, str], now: datetime) -> Tried:
+def tried_before(instance: "DagsterInstance", product: Product, tags: Mapping[str, str], now: datetime) -> PastRuns:
     """The runs with these tags so far, at a moment (UTC): one that goes on or ended well needs no other, one that broke is tried
     again `retries.most` times, each time after a wait twice as long."""
     from dagster import RunsFilter
 
     runs = instance.get_run_records(RunsFilter(tags=dict(tags)))
     if not runs:
-        return Tried(0)
+        return PastRuns(0)
     newest, count = runs[0], len(runs)
     name = f"run {newest.dagster_run.run_id[:8]}"
     if not newest.dagster_run.is_finished:
-        return Tried(count, f"{name} goes on")
+        return PastRuns(count, f"{name} goes on")
     if newest.dagster_run.is_success:
-        return Tried(count, f"{name} ended well, and there is nothing new since")
+        return PastRuns(count, f"{name} ended well, and there is nothing new since")
     if count > product.retries.most:
-        return Tried(count, f"{name} broke, {count} in all: it is not tried again by itself")
+        return PastRuns(count, f"{name} broke, {count} in all: it is not tried again by itself")
     due = (newest.end_time or newest.update_timestamp.timestamp()) + product.retries.wait * 2 ** (count - 1)
     if now.timestamp() < due:
-        return Tried(count, f"{name} broke and is tried again at {datetime.fromtimestamp(due, UTC):%H:%M:%S} UTC")
-    return Tried(count)
+        return PastRuns(count, f"{name} broke and is tried again at {datetime.fromtimestamp(due, UTC):%H:%M:%S} UTC")
+    return PastRuns(count)

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from benchmarks.simulations.drift_worlds import SEASONS, History, Worlds, simulated
 from ml_assets.core.drift.distance import Flags, compare
 from ml_assets.core.drift.distance_test import against_past, judge
-from ml_assets.core.drift.simulated_worlds import SEASONS, History, Worlds, simulated
 from ml_assets.core.drift.verdict import ALARM, EFFECT, HISTORY, SPAN, WATCH, WINDOW
 from ml_assets.core.metrics.arrays import Floats
 
@@ -71,11 +71,11 @@ def false_skew(
     begin = past * period - 1
     total = begin + SPAN + judged
     drawn = simulated(history, worlds=worlds, partitions=total, rows=[rows, requests], columns=columns, random=random)
-    delivered, asked = drawn.counts
+    delivered, requested = drawn.counts
     exceeds, watched = np.zeros((worlds, total, columns), dtype=bool), np.zeros((worlds, total), dtype=bool)
     for now in range(begin, total):
         places = np.arange(now % period, now + 1, period)[-HISTORY:]
-        exceeds[:, now], watched[:, now] = _judged(np.concatenate([delivered[:, places], asked[:, now, None]], axis=1), drawn)
+        exceeds[:, now], watched[:, now] = _judged(np.concatenate([delivered[:, places], requested[:, now, None]], axis=1), drawn)
     judgements = range(total - judged, total)
     alarmed = np.stack([(exceeds[:, now, None] & exceeds[:, now - SPAN : now]).any(axis=(1, 2)) for now in judgements], axis=1)
     return _rates(alarmed, watched[:, -judged:])

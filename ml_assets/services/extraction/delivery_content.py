@@ -19,7 +19,7 @@ class ExtractionRefused(MlAssetsError):
 
 
 @dataclass(frozen=True)
-class Answer:
+class DeliveryContent:
     """`files`: the digest of each file that the delivery was put together from, by its name; none of a query."""
 
     content: bytes
@@ -27,7 +27,7 @@ class Answer:
     files: Mapping[str, str] = field(default_factory=dict)
 
 
-def of_rows(frame: pl.DataFrame, *, key: Sequence[str], time: str, name: str, may_be_none: bool = False) -> Answer:
+def of_rows(frame: pl.DataFrame, *, key: Sequence[str], time: str, name: str, may_be_none: bool = False) -> DeliveryContent:
     """Rows of a query as Parquet, in the order of the key, then of all other columns: a database gives them in any order, and the
     same rows are to be the same delivery. Raises ExtractionRefused where there are none, unless that says something
     (`may_be_none`), or the column of time is missing."""
@@ -40,10 +40,10 @@ def of_rows(frame: pl.DataFrame, *, key: Sequence[str], time: str, name: str, ma
         )
     first = [column for column in key if column in frame.columns]
     frame = frame.sort([*first, *(column for column in frame.columns if column not in first)], nulls_last=True)
-    return Answer(parquet_bytes(frame), frame.height)
+    return DeliveryContent(parquet_bytes(frame), frame.height)
 
 
-def of_files(contents: Mapping[str, bytes], spec: ReferenceSpec, *, may_be_none: bool = False) -> Answer:
+def of_files(contents: Mapping[str, bytes], spec: ReferenceSpec, *, may_be_none: bool = False) -> DeliveryContent:
     """One file as it is; of several their rows, in the order of their names, written like the first. Raises DeliveryError, also
     for a file without rows unless that says something (`may_be_none`), and ExtractionRefused where their columns differ."""
     read = partial(read_delivery, table=spec, may_be_empty=may_be_none)
@@ -57,6 +57,6 @@ def of_files(contents: Mapping[str, bytes], spec: ReferenceSpec, *, may_be_none:
                 f"{name} has other columns than {first}: {', '.join(sorted(odd)) or 'another order'}; all files are one table"
             )
     if not others:
-        return Answer(contents[first], frame.height, digests)
+        return DeliveryContent(contents[first], frame.height, digests)
     whole = pl.concat(frames.values())
-    return Answer(delivered_bytes(whole, spec), whole.height, digests)
+    return DeliveryContent(delivered_bytes(whole, spec), whole.height, digests)

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from ml_assets.core.gates.bounds import Shown, shown
+from ml_assets.core.gates.bounds import ClaimEvidence, shown
 from ml_assets.core.gates.levels import level
 from ml_assets.core.gates.panel import Panel, panel
 from ml_assets.core.metrics.arrays import Floats
@@ -65,7 +65,7 @@ class World:
 
 
 @dataclass(frozen=True)
-class Policy:
+class SimulatedPolicy:
     """The rule that promotes: the gates of product.yaml, or one of the usual ways.
 
     `point`: the estimate is higher on the same rows. `recorded`: it is higher than the champion's when that was released.
@@ -103,17 +103,17 @@ class History:
     claimed: float
 
 
-def history(world: World, policy: Policy, noise: Noise, *, seed: int) -> History:
+def history(world: World, policy: SimulatedPolicy, noise: Noise, *, seed: int) -> History:
     """Fifty commits, one after the other."""
     random = np.random.default_rng(seed)
-    state = _State(random, noise)
-    champion = anchor = _Model(0.0)
+    state = _SimulationState(random, noise)
+    champion = anchor = _SimulatedModel(0.0)
     best, erosion, claimed = 0.0, 0.0, 0.0
     shipped = wrong = 0
     for commit in range(world.commits):
         if commit % world.commits_per_window == 0:
             state.open()
-        candidate = _Model(champion.quality + world.change(random))
+        candidate = _SimulatedModel(champion.quality + world.change(random))
         if not state.may_look(policy):
             continue
         state.looks += 1
@@ -133,14 +133,14 @@ def history(world: World, policy: Policy, noise: Noise, *, seed: int) -> History
 
 
 @dataclass(eq=False)
-class _Model:
+class _SimulatedModel:
     quality: float
     recorded: float = 0.0
     days: dict[int, Floats] = field(default_factory=dict)
 
 
 @dataclass(eq=False)
-class _State:
+class _SimulationState:
     """The window that is open, and what every model does on its days."""
 
     random: np.random.Generator
@@ -154,20 +154,20 @@ class _State:
         self.windows, self.looks, self.ships = self.windows + 1, 0, 0
         self.shared = self.random.normal(0, 3 * self.noise.day, self.noise.units)
 
-    def may_look(self, policy: Policy) -> bool:
+    def may_look(self, policy: SimulatedPolicy) -> bool:
         return policy.name != "gates" or (self.looks < policy.budget.looks and self.ships < policy.budget.ships)
 
-    def days(self, model: _Model) -> Floats:
+    def days(self, model: _SimulatedModel) -> Floats:
         """A model's value on each day of the window, the same whenever it is asked."""
         if self.windows not in model.days:
             own = self.random.normal(0, self.noise.day, self.noise.units)
             model.days = {self.windows: model.quality + self.shared + own}
         return model.days[self.windows]
 
-    def estimate(self, model: _Model) -> float:
+    def estimate(self, model: _SimulatedModel) -> float:
         return float(self.days(model).mean())
 
-    def test(self, one: _Model, other: _Model, constant: float) -> Shown:
+    def test(self, one: _SimulatedModel, other: _SimulatedModel, constant: float) -> ClaimEvidence:
         """The gates' own test of `one - other > constant`, from the sums per day."""
         difference = self.days(one) - self.days(other)
         return shown(of_days(difference), constant=constant, sign=">", is_certain=one is other)
@@ -181,7 +181,13 @@ def of_days(values: Floats, sizes: Floats | None = None) -> Measured:
     return Measured(value=mean, parts=shares * (values - mean), shares=shares, is_ordered=True, rows=values.size)
 
 
-def _lets_through(state: _State, policy: Policy, candidate: _Model, champion: _Model, anchor: _Model) -> bool:
+def _lets_through(
+    state: _SimulationState,
+    policy: SimulatedPolicy,
+    candidate: _SimulatedModel,
+    champion: _SimulatedModel,
+    anchor: _SimulatedModel,
+) -> bool:
     match policy.name:
         case "point":
             return state.estimate(candidate) > state.estimate(champion)
@@ -192,7 +198,7 @@ def _lets_through(state: _State, policy: Policy, candidate: _Model, champion: _M
             # rows taken for independent: the error that remains when days are not what varies
             error = state.noise.day * np.sqrt(2 / state.noise.units / state.noise.design_effect)
             spread = Spread(standard_error=float(error), units=100_000, freedom=99_999)
-            return Shown(test.value, spread, -policy.margin, ">").p_proof <= policy.budget.alpha
+            return ClaimEvidence(test.value, spread, -policy.margin, ">").p_proof <= policy.budget.alpha
     at = level(policy.budget)
     return all(state.test(candidate, other, -policy.margin).p_proof <= at for other in (champion, anchor))
 
@@ -213,7 +219,7 @@ class Histories:
     quality_5: float
 
 
-def histories(world: World, policy: Policy, noise: Noise, *, count: int, seed: int) -> Histories:
+def histories(world: World, policy: SimulatedPolicy, noise: Noise, *, count: int, seed: int) -> Histories:
     """`eroded`: histories that were ever more than the margin below the best proven release; `wrong`: with a wrong promotion."""
     runs = [history(world, policy, noise, seed=seed + number) for number in range(count)]
     qualities = np.array([run.quality for run in runs])

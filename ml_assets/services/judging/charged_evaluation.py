@@ -9,18 +9,18 @@ from ml_assets.core.lineage.facts import EvaluationFacts, ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest, Output
 from ml_assets.services.comparisons import Comparison, charge, was_charged
 from ml_assets.services.judging.gate_standards import require_standards
-from ml_assets.services.judging.kept_candidate import Kept, kept_candidate
-from ml_assets.services.judging.kept_words import asked_again, not_asked
+from ml_assets.services.judging.kept_candidate import KeptCandidate, kept_candidate
+from ml_assets.services.judging.kept_candidate_text import asked_again, not_asked
 from ml_assets.spec.product import Product
 from resources.ledger.budget import Budget, Look, WindowRetired
-from resources.lineage import Lineage, Made
+from resources.lineage import Build, Lineage
 
 
 @dataclass(frozen=True)
 class AskedAgain:
     """What came of the candidate that is kept: its evaluation on pooled windows, or why these windows could not be asked."""
 
-    kept: Kept
+    kept: KeptCandidate
     evaluation: Manifest | None
     refusal: str = ""
 
@@ -45,7 +45,7 @@ def ask(
     *,
     run: str,
     paid_by: Sequence[str] = (),
-) -> Made:
+) -> Build:
     """The evaluation of the comparison, with its look charged and its verdict recorded. That of a candidate that is kept stays
     next to the partition's own, which remains the current one. Raises WindowRetired and OutcomesMissing."""
     recipe = lineage.recipe(product, "evaluation", partition, compared.inputs)
@@ -64,10 +64,10 @@ def ask_again(lineage: Lineage, product: Product, partition: str, *, run: str) -
     if (kept := kept_candidate(lineage, product, partition)) is None:
         return None
     try:
-        made = ask(lineage, product, kept.comparison, partition, run=run, paid_by=kept.paid_by)
+        evaluation_result = ask(lineage, product, kept.comparison, partition, run=run, paid_by=kept.paid_by)
     except (WindowRetired, OutcomesMissing) as error:  # a state of the windows, as it is for a new candidate
         return AskedAgain(kept, None, str(error))
-    return AskedAgain(kept, made.manifest)
+    return AskedAgain(kept, evaluation_result.manifest)
 
 
 def _evaluated(
