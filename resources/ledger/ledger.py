@@ -197,10 +197,10 @@ class Ledger:
             newest = newest.where(columns.as_of < before)
         return next(iter(self.records(MoveRecord, schema.entries.c.seq == newest.scalar_subquery())), None)
 
-    def moves(self, product: str, environment: str) -> list[Record[MoveRecord]]:
-        """Every move of an endpoint, oldest first."""
+    def moves(self, product: str, environment: str, *, after: int = 0) -> list[Record[MoveRecord]]:
+        """Every move of an endpoint after an entry, oldest first."""
         columns = schema.pointers.c
-        seqs = select(columns.seq).where(columns.product == product, columns.environment == environment)
+        seqs = select(columns.seq).where(columns.product == product, columns.environment == environment, columns.seq > after)
         return self.records(MoveRecord, schema.entries.c.seq.in_(seqs))
 
     def move_pointer(

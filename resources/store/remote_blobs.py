@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -33,6 +33,8 @@ _CONNECTION = {
 _S3: dict[str, Any] = {"config_kwargs": _CONNECTION, "max_concurrency": 1}
 """With more than one request for an object at a time, s3fs asks for the size of each before it reads it."""
 _OPTIONS = {"s3": _S3, "s3a": _S3}
+_WRITTEN = ("ETag", "etag", "generation", "LastModified", "mtime", "updated", "created", "ino")
+"""What drivers call the mark or the time of an object's last write."""
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
 
 
@@ -120,7 +122,13 @@ class RemoteBlobs:
 
     def names(self) -> list[str]:
         """The name of every object of the store, in order, asked for now. Raises what `digests` raises."""
-        return sorted(self.place.ask("listed", self.root, self._names))
+        return [name for name, _ in self.stamps()]
+
+    def stamps(self) -> list[tuple[str, str]]:
+        """The name of every object, in order, with a text that is another one once the object was written again; "" where the
+        driver tells nothing of that. Raises what `digests` raises."""
+        objects = self.place.ask("listed", self.root, self._objects)
+        return sorted((name, _stamp(about)) for name, about in objects.items())
 
     def remembered(self) -> list[str]:
         """The digests of the last listing and of what this machine stored and read since, in order; listed again after
@@ -206,19 +214,27 @@ class RemoteBlobs:
         self._note(digest)
         return self.cache.locate(digest)
 
-    def _names(self) -> list[str]:
-        """The name of every object. A driver's own listing is not taken from what it remembers."""
+    def _objects(self) -> dict[str, Any]:
+        """What the driver says of every object, by name. Its own listing is not taken from what it remembers."""
         self.filesystem.invalidate_cache()
-        return self._walked(self.root) if _omits_errors(self.filesystem) else self.filesystem.find(self.root)
+        return self._walked(self.root) if _omits_errors(self.filesystem) else self.filesystem.find(self.root, detail=True)
 
-    def _walked(self, folder: str) -> list[str]:
+    def _walked(self, folder: str) -> dict[str, Any]:
         try:
             entries = self.filesystem.ls(folder, detail=True)
         except FileNotFoundError:
-            return []
-        files = [entry["name"] for entry in entries if entry["type"] != "directory"]
-        folders = [entry["name"].rstrip("/") for entry in entries if entry["type"] == "directory"]
-        return files + [name for inner in folders for name in self._walked(inner)]
+            return {}
+        files = {entry["name"]: entry for entry in entries if entry["type"] != "directory"}
+        for entry in entries:
+            if entry["type"] == "directory":
+                files |= self._walked(entry["name"].rstrip("/"))
+        return files
+
+
+def _stamp(about: Mapping[str, Any]) -> str:
+    """The size of an object and what its driver says of its last write."""
+    written = [about[name] for name in _WRITTEN if about.get(name)]
+    return f"{about.get('size')} {' '.join(map(str, written))}" if written else ""
 
 
 def _omits_errors(filesystem: Any) -> bool:

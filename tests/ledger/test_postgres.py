@@ -19,7 +19,8 @@ from ml_assets.services.audit.ledger_graph import open_graph
 from ml_assets.services.ledger_database.grants import grants
 from ml_assets.services.ledger_database.move import MoveRefused, move
 from ml_assets.services.replicas.follower import LedgerAway
-from ml_assets.services.verify.home import Verified, verify
+from ml_assets.services.verify.home import Verified, verify, verify_new
+from ml_assets.services.verify.memory import remembered
 from resources.ledger import recalls, replicas
 from resources.ledger import tables as schema
 from resources.ledger.chain import tombstone
@@ -195,6 +196,26 @@ def test_a_ledger_is_verified_from_the_server(space: Workspace) -> None:
     assert (checked.discrepancies, checked.counts["entries"]) == ((), 6)
 
 
+@pytest.mark.parametrize(
+    ("forgery", "where"),
+    [
+        ("UPDATE entries SET kind = 'rollback' WHERE seq = 7", "ledger entry 7"),
+        ("DELETE FROM inputs", "ledger table inputs"),
+        ("DELETE FROM entries WHERE seq = 7", "head checkpoint ledger.head"),
+    ],
+)
+def test_what_came_since_the_last_check_is_verified_from_the_server(space: Workspace, forgery: str, where: str) -> None:
+    with remembered(space.settings) as memory:
+        memory.keep(verify_new(space.settings, memory).point)
+    space.ledger.append("refusal", {"by": "ann"})
+    with remembered(space.settings) as memory:
+        checked = verify_new(space.settings, memory)
+    assert (checked.discrepancies, checked.since, checked.counts["entries"]) == ((), 6, 1)
+    _forge(space, forgery)
+    with remembered(space.settings) as memory:
+        assert where in _places(verify_new(space.settings, memory))
+
+
 FORGERIES = [
     ("UPDATE entries SET body = replace(body, '1.5e-07', '15e-8')", "ledger entry 3"),
     ("UPDATE entries SET kind = 'rollback' WHERE seq = 6", "ledger entry 6"),
@@ -209,11 +230,15 @@ FORGERIES = [
 
 @pytest.mark.parametrize(("forgery", "where"), FORGERIES)
 def test_a_forged_ledger_is_found_with_its_culprit(space: Workspace, forgery: str, where: str) -> None:
+    _forge(space, forgery)
+    assert where in _places(verify(space.settings))
+
+
+def _forge(space: Workspace, forgery: str) -> None:
     with space.ledger.engine.begin() as connection:
         connection.execute(text("SET LOCAL session_replication_role = replica"))  # what a superuser can do: no triggers
         for statement in forgery.split(";"):
             connection.execute(text(statement))
-    assert where in _places(verify(space.settings))
 
 
 def test_a_trigger_that_is_off_is_found(space: Workspace) -> None:

@@ -37,16 +37,21 @@ def promoted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     home.close()
 
 
-def verified(at: Home) -> Result:
+def verified(at: Home, *options: str) -> Result:
     at.space.ledger.close()
     folders = {"ML_ASSETS_HOME": str(at.folder), "ML_ASSETS_PRODUCTS": str(at.declared.parent)}
-    return CliRunner().invoke(cli, ["verify"], env=folders)
+    return CliRunner().invoke(cli, ["verify", *options], env=folders)
 
 
 def test_a_verdict_that_its_scores_bear_out_is_counted(promoted: Home) -> None:
     verified_home = verified(promoted)
     assert verified_home.exit_code == 0, verified_home.output
     assert "1 verdicts: everything is as it was written" in verified_home.stdout
+
+
+def test_a_verdict_that_was_judged_again_is_not_asked_by_the_next_look_at_what_is_new(promoted: Home) -> None:
+    assert "1 verdicts: everything is as it was written" in verified(promoted, "--new").stdout
+    assert "0 verdicts since entry" in verified(promoted, "--new").stdout
 
 
 def turn_scores_around(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -75,7 +75,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "impact": ("ml-assets impact flights/raw:2013-03", "ml-assets impact flights/raw:2013-03 --json"),
     "explain": ("ml-assets explain 01a229c1-e4e8-7e1e-8000-574e1367a89d",),
     "card": ("ml-assets card 2013-04.e044cd15", "ml-assets card 2013-04.e044cd15 --output build/card.md"),
-    "verify": ("ml-assets verify", "ml-assets verify --export ledger.jsonl"),
+    "verify": ("ml-assets verify", "ml-assets verify --new", "ml-assets verify --export ledger.jsonl"),
     "restore": ("ml-assets restore --by ann --reason 'the disk is gone'",),
     "reproduce": (
         "ml-assets reproduce flights/release:2013-02",

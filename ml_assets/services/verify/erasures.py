@@ -14,17 +14,17 @@ class ErasureCheck:
     """Is given every entry in order with the rule that its hash was found right by, None where it was withheld."""
 
     discrepancies: Discrepancies
+    newest_rule: Rule | None = None
     _tombstones: dict[int, Entry] = field(default_factory=dict)
     _erasures: dict[int, Entry] = field(default_factory=dict)
-    _newest_rule: Rule | None = None
 
     def add(self, entry: Entry, rule: Rule | None) -> None:
         """Take the next entry, with the rule under which its hash is right; None where its body was withheld."""
-        if rule == "body" and self._newest_rule is not None:
+        if rule == "body" and self.newest_rule is not None:
             message = f"({entry.kind}, {entry.at}) is chained by the old rule, after entries of the new one"
             self.discrepancies.add("changed", _where(entry.seq), message, RESTORE)
         if rule != "body":
-            self._newest_rule = rule or "digest"
+            self.newest_rule = rule or "digest"
         if rule == "erased":
             self._tombstones[entry.seq] = entry
         elif entry.kind == "erasure":

@@ -1,7 +1,8 @@
 """Verify the ledger by writing it again: its entries, one after another, into a new database with the code that appends.
 
 The chain shows a changed entry; the new database shows every changed, missing or added row of the tables made from the
-entries. For SQLite's file, see ml_assets.services.verify.ledger_file.
+entries. For SQLite's file, see ml_assets.services.verify.ledger_file. Where a point is given, up to which the ledger was verified
+before, only the entries and rows after it are read; see ml_assets.services.verify.resumed.
 """
 
 import json
@@ -18,12 +19,22 @@ from ml_assets.core.gates.records import RestorationRecord
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.records import ManifestRecord
 from ml_assets.core.release.records import MoveRecord, ShadowRecord
-from ml_assets.services.verify.discrepancies import Discrepancies, Progress
+from ml_assets.services.verify.discrepancies import Discrepancies, Kind, Progress
 from ml_assets.services.verify.erasures import ErasureCheck
-from ml_assets.services.verify.ledger_file import check_database, copy_database
+from ml_assets.services.verify.ledger_file import check_database, check_schema, copy_database
+from ml_assets.services.verify.memory import BEGINNING, VerifiedUpTo
+from ml_assets.services.verify.resumed import (
+    bring_along,
+    erased_before,
+    hash_of,
+    moves_before,
+    open_as_verified,
+    require_same,
+    served_before,
+)
 from resources.ledger import head_checkpoint
 from resources.ledger import tables as schema
-from resources.ledger.chain import GENESIS, Entry, Rule, rule_of
+from resources.ledger.chain import Entry, Rule, rule_of
 from resources.ledger.database import is_guarded, open_database
 from resources.ledger.head_checkpoint import Head
 from resources.ledger.ledger import write
@@ -36,38 +47,52 @@ RESTORE = "restore the ledger from a copy"
 
 @dataclass
 class LedgerCheck:
-    """`folder` is scratch. The names in the entries are kept for the other checks: snapshots, the releases that should serve,
-    and all that ever `served`: product, environment, since when, bundle."""
+    """`folder` is scratch; `since`: up to where the ledger was verified before. The names in the entries are kept for the other
+    checks: snapshots, the releases that should serve, and all that ever `served`: product, environment, since when, bundle."""
 
     url: str
     checkpoint: Path
     folder: Path
     discrepancies: Discrepancies
     tell: Progress
+    since: VerifiedUpTo = BEGINNING
     named: dict[str, str] = field(default_factory=dict)
     moves: dict[tuple[str, str], Record[MoveRecord]] = field(default_factory=dict)
     shadows: dict[tuple[str, str], Record[ShadowRecord]] = field(default_factory=dict)
     served: set[tuple[str, str, str, str]] = field(default_factory=set)
-    heads: dict[int, str] = field(default_factory=dict)
     broken: set[int] = field(default_factory=set)
+    rows: dict[str, int] = field(default_factory=dict)
+    count: int = 0
 
     def __post_init__(self) -> None:
         """Begin without an entry."""
         self.erasures = ErasureCheck(self.discrepancies)
+        self.newest, self.identity = Head(self.since.seq, self.since.hash), self.since.ledger
+        self.head: Head | None = None
+        self.at_head: str | None = None
 
     def run(self) -> int:
-        """Check everything; the number of entries."""
+        """Check everything; the number of entries. Raises NotAsVerified before it finds anything."""
+        is_whole = self._read_head()  # before the ledger, which only grows meanwhile
         try:
             self._database()
         except (DBAPIError, UnicodeDecodeError) as error:  # a damaged name decodes no more
             message = f"cannot be read: {str(getattr(error, 'orig', error)).splitlines()[0]}"
             self.discrepancies.add("changed", "ledger", message, RESTORE)
-        self._checkpoint()
-        return len(self.heads)
+        self._checkpoint(is_whole)
+        return self.count
+
+    @property
+    def verified(self) -> VerifiedUpTo:
+        """The point that was verified, where there are no discrepancies; the store is left open."""
+        return VerifiedUpTo(*self.newest, rule=self.erasures.newest_rule, ledger=self.identity, rows=self.rows)
 
     def _database(self) -> None:
         url = make_url(self.url)
         path = Path(url.database or "") if url.get_backend_name() == "sqlite" else None
+        if self.since.seq:
+            self._resumed(path)
+            return
         if path is not None and not path.exists():
             self.discrepancies.note("missing", f"ledger {path.name}", "is not there: nothing was ever recorded")
             return
@@ -85,6 +110,40 @@ class LedgerCheck:
             source.dispose()
             again.dispose()
 
+    def _resumed(self, path: Path | None) -> None:
+        """Check what came after the point. The ledger itself is read, in one transaction: a copy would cost its size."""
+        source, again = open_as_verified(self.url), open_database(f"sqlite:///{self.folder / 'again.db'}")
+        try:
+            with source.connect() as connection, again.connect() as target:
+                if path is not None:
+                    connection.exec_driver_sql("BEGIN")
+                require_same(connection, self.since)
+                if path is None:
+                    self._postgres(connection)
+                elif not check_schema(connection, target, self.discrepancies):
+                    return
+                self._before(connection)
+                self._again(connection, target)
+        finally:
+            source.dispose()
+            again.dispose()
+
+    def _before(self, connection: Connection) -> None:
+        """Take what the checks need of the entries up to the point."""
+        last = self.since.seq
+        for row in erased_before(connection, last):
+            entry, rule = _read(row)
+            if entry is not None:
+                self.erasures.add(entry, rule)
+        self.erasures.newest_rule = self.since.rule
+        for row in moves_before(connection, last):
+            entry, _ = _read(row)
+            if entry is not None:
+                self._keep(entry)
+        self.served |= served_before(connection, last)
+        if self.head is not None and self.head.seq <= last:
+            self.at_head = hash_of(connection, self.head.seq)
+
     def _postgres(self, connection: Connection) -> None:
         if inspect(connection).has_table("entries") and not is_guarded(connection):
             message = "a trigger that refuses changes is missing or switched off"
@@ -94,7 +153,7 @@ class LedgerCheck:
         """Write the ledger again and compare its tables."""
         target.exec_driver_sql("BEGIN")
         for entry in self._entries(connection):
-            self._write(target, entry)
+            self._write(connection, target, entry)
         self.erasures.run()
         tables = inspect(connection).get_table_names()
         for table in schema.metadata.sorted_tables:
@@ -104,8 +163,10 @@ class LedgerCheck:
 
     def _entries(self, connection: Connection) -> Iterator[Entry]:
         """The entries that are what was written, in order; the others are found."""
-        previous, due = GENESIS, 1
-        for row in connection.execute(select(schema.entries).order_by(schema.entries.c.seq)):
+        previous, due = self.since.hash, self.since.seq + 1
+        columns = schema.entries.c
+        query = select(schema.entries).order_by(columns.seq)
+        for row in connection.execute(query.where(columns.seq > self.since.seq) if self.since.seq else query):
             entry = self._entry(row, due, previous)
             if entry is not None:
                 yield entry
@@ -127,9 +188,12 @@ class LedgerCheck:
         self.erasures.add(entry, rule)
         return entry
 
-    def _write(self, target: Connection, entry: Entry) -> None:
+    def _write(self, source: Connection, target: Connection, entry: Entry) -> None:
+        self._count(entry)
         try:
             self._keep(entry)
+            if self.since.seq:
+                bring_along(source, target, entry, last=self.since.seq)
             write(target, entry)
         except (EntryMalformed, KeyError, TypeError, IntegrityError):
             if not self.broken:  # else it may build on one of those
@@ -137,8 +201,13 @@ class LedgerCheck:
                 self.discrepancies.add("added", f"ledger entry {entry.seq}", message, RESTORE)
             self.broken.add(entry.seq)
 
+    def _count(self, entry: Entry) -> None:
+        self.count, self.newest = self.count + 1, Head(entry.seq, entry.hash)
+        self.identity = self.identity or entry.hash
+        if self.head is not None and entry.seq == self.head.seq:
+            self.at_head = entry.hash
+
     def _keep(self, entry: Entry) -> None:
-        self.heads[entry.seq] = entry.hash
         if entry.kind == "manifest":
             manifest = Manifest.from_dict(read(entry, ManifestRecord).body.manifest)
             self.named.setdefault(manifest.snapshot, f"{manifest.asset} {manifest.partition}".strip())
@@ -156,11 +225,10 @@ class LedgerCheck:
 
     def _compare(self, table: Table, ours: Connection, again: Connection) -> None:
         """Find rows that the entries do not give, and those that they give and that are not there."""
-        key = table.c.consumer if "consumer" in table.c else table.c.seq
+        key, last = table.c.consumer if "consumer" in table.c else table.c.seq, self.since.seq
         ends = [connection.scalar(select(func.max(key))) for connection in (ours, again)]
-        last = max([end for end in ends if isinstance(end, int)], default=0)
         count = 0
-        for first in range(0, last + 1, CHUNK):
+        for first in range(last + 1 if last else 0, max([end for end in ends if isinstance(end, int)], default=0) + 1, CHUNK):
             query = select(table).where(key >= first, key < first + CHUNK)
             rows, due = (Counter(tuple(row) for row in c.execute(query)) for c in (ours, again))
             count += rows.total()
@@ -168,8 +236,12 @@ class LedgerCheck:
                 self._row("added", table, row, "holds a row that no entry gives" if table is not schema.entries else "")
             for row in due - rows:
                 self._row("missing", table, row, "lacks a row that an entry gives" if table is not schema.entries else "")
-        if (all_rows := ours.scalar(select(func.count()).select_from(table))) != count:
-            self.discrepancies.add("added", f"ledger table {table.name}", f"holds {all_rows} rows; {count} have a place", RESTORE)
+        expected = count + self.since.rows.get(table.name, 0)
+        self.rows[table.name] = ours.scalar(select(func.count()).select_from(table)) or 0
+        if self.rows[table.name] != expected:
+            message = f"holds {self.rows[table.name]} rows; {expected} have a place"
+            kind: Kind = "added" if self.rows[table.name] > expected else "missing"
+            self.discrepancies.add(kind, f"ledger table {table.name}", message, RESTORE)
 
     def _row(self, kind: Any, table: Table, row: tuple[Any, ...], message: str) -> None:
         named = dict(zip(table.columns.keys(), row, strict=True))
@@ -183,27 +255,30 @@ class LedgerCheck:
         where = f"ledger entry {seq}" if table is schema.entries else f"ledger table {table.name}, entry {seq}"
         self.discrepancies.add(kind, where, message, RESTORE)
 
-    def _checkpoint(self) -> None:
+    def _read_head(self) -> bool:
+        """Read what this home remembers to be the newest entry; whether that is as it was written."""
+        try:
+            self.head = head_checkpoint.read(self.checkpoint)
+        except head_checkpoint.HeadCheckpointDamaged:
+            return False
+        return True
+
+    def _checkpoint(self, is_whole: bool) -> None:
         """The ledger must still hold what this home remembers to be its newest entry."""
         where = f"head checkpoint {self.checkpoint.name}"
-        then = f"{RESTORE}; if there is no newer one, `ml-assets restore` records that this one continues"
-        try:
-            head = head_checkpoint.read(self.checkpoint)
-        except head_checkpoint.HeadCheckpointDamaged:
-            self.discrepancies.add(
-                "changed", where, "is not what was written", f"delete {self.checkpoint} when the ledger is clean"
-            )
-            return
-        if head is None:
-            if self.heads:
+        if not is_whole:
+            then = f"delete {self.checkpoint} when the ledger is clean"
+            self.discrepancies.add("changed", where, "is not what was written", then)
+        elif self.head is None:
+            if self.newest.seq:
                 self.discrepancies.note("missing", where, "is not there: an end cut off the ledger would not be seen")
-        elif (remembered := self.heads.get(head.seq)) != head.hash:
-            self._gone(head, remembered, where, then)
+        elif self.at_head != self.head.hash:
+            self._gone(self.head, where)
 
-    def _gone(self, head: Head, remembered: str | None, where: str, then: str) -> None:
-        last = max(self.heads, default=0)
-        if remembered is None and head.seq > last:
-            message = f"remembers entry {head.seq}; the ledger ends at {last}: its end was cut off"
+    def _gone(self, head: Head, where: str) -> None:
+        then = f"{RESTORE}; if there is no newer one, `ml-assets restore` records that this one continues"
+        if self.at_head is None and head.seq > self.newest.seq:
+            message = f"remembers entry {head.seq}; the ledger ends at {self.newest.seq}: its end was cut off"
             self.discrepancies.add("missing", where, message, then)
         else:
             self.discrepancies.add("changed", where, f"remembers another entry {head.seq} than the ledger holds", then)

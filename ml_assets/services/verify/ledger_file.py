@@ -62,10 +62,10 @@ def check_database(name: str, connection: Connection, expected: Connection, disc
     for message in messages:
         if message != "ok":
             discrepancies.add("changed", f"ledger {name}", f"SQLite finds: {message}", RESTORE)
-    return _check_schema(connection, expected, discrepancies)
+    return check_schema(connection, expected, discrepancies)
 
 
-def _check_schema(connection: Connection, expected: Connection, discrepancies: Discrepancies) -> bool:
+def check_schema(connection: Connection, expected: Connection, discrepancies: Discrepancies) -> bool:
     """Tables, indexes and the triggers that refuse changes must be those that the code makes; older code made no LATER ones."""
     required, actual = ({tuple(row) for row in database.exec_driver_sql(OBJECTS)} for database in (expected, connection))
     unmade = _unmade(connection, {str(name) for kind, name, *_ in actual if kind == "table"})

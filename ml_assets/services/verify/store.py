@@ -1,13 +1,18 @@
-"""Walk the store: every file hashes to its name, everything that the ledger names is there, and nothing else is."""
+"""Walk the store: every file hashes to its name, everything that the ledger names is there, and nothing else is.
+
+Files that an earlier check read and that are as they were then are not read again; what names them was checked then too.
+"""
 
 import json
+import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ml_assets.core.digests import digest_file, sha256
 from ml_assets.services.verify.discrepancies import Discrepancies, Progress
+from ml_assets.services.verify.seen_files import SeenFiles
 from resources.store.blobs import Above, BlobMissing, Blobs, LocalBlobs, is_readable
 from resources.store.places import IDENTITY
 from resources.store.remote_blobs import RemoteBlobs
@@ -21,34 +26,38 @@ EVERY = 500
 @dataclass
 class StoreCheck:
     """`named`: the snapshots that the ledger names, each with how to call what it is a snapshot of. `below`: where what is not in
-    the store may be too."""
+    the store may be too. `files`: those that hash to their names; at first what an earlier check saw of them."""
 
     blobs: Blobs
     below: Blobs | None
     named: Mapping[str, str]
     discrepancies: Discrepancies
     tell: Progress
-    whole: set[str] = field(default_factory=set)
+    files: SeenFiles
+    is_below: set[str] = field(default_factory=set)
     damaged: set[str] = field(default_factory=set)
 
     def run(self) -> int:
-        """Check everything; the number of files looked at."""
-        count = 0
-        for count, (name, path) in enumerate(_files(self.blobs), 1):
-            self._file(name, path)
+        """Check everything; the number of files that were read."""
+        read = 0
+        for count, (name, path, stamp) in enumerate(_files(self.blobs), 1):
+            read += self._file(name, path, stamp)
             if count % EVERY == 0:
                 self.tell(f"store: {count} files")
-        referenced: set[str] = set()
+        for digest in self.files.lost(self._is_stored()):
+            self._is_there(digest, "a file that was there when the store was verified last", "")
         for snapshot, label in self.named.items():
-            referenced |= self._snapshot(snapshot, label)
-        for digest in sorted(self.whole - referenced):
+            for digest in self._snapshot(snapshot, label):
+                self.files.name(digest)
+        for digest in self.files.unnamed():
             message = "is whole, and nothing in the ledger names it: a run that was killed may have left it"
             self.discrepancies.note("added", f"store {digest}", message)
-        return count
+        return read
 
-    def _file(self, name: str, path: Path | None) -> None:
+    def _file(self, name: str, path: Path | None, stamp: str) -> bool:
+        """Check one; whether it is no file that an earlier check read."""
         if name == IDENTITY or name.startswith(f"{FOLDER}/"):
-            return  # which store it is, and what servers logged: nothing in the ledger names them
+            return self.files.is_first_look  # which store it is, and what servers logged: nothing in the ledger names them
         where = f"store {name}"
         match = NAME.fullmatch(name)
         if match is None:
@@ -56,14 +65,17 @@ class StoreCheck:
                 self.discrepancies.note("added", where, "is a write that a crash cut off; it may be deleted")
             else:
                 self.discrepancies.add("added", where, "is not a file of the store", "find out who put it there, then delete it")
-            return
+            return True
         digest = match["digest"]
+        if self.files.is_unchanged(digest, stamp):
+            return False
         if path is not None and path.is_symlink():
             self._damage(digest, "was replaced by a link")
         elif difference := self._difference(digest, path):
             self._damage(digest, difference)
         else:
-            self.whole.add(digest)
+            self.files.add(digest, stamp)
+        return True
 
     def _difference(self, digest: str, path: Path | None) -> str:
         try:
@@ -76,6 +88,7 @@ class StoreCheck:
 
     def _damage(self, digest: str, message: str) -> None:
         self.damaged.add(digest)
+        self.files.drop(digest)
         self.discrepancies.add(
             "changed", f"store {digest}", message, "put it back from a copy, or delete it and run what made it"
         )
@@ -91,15 +104,24 @@ class StoreCheck:
         return {snapshot, *members.values()}
 
     def _is_there(self, digest: str, what: str, label: str) -> bool:
-        if digest in self.whole or digest in self.damaged:
-            return digest in self.whole
+        if digest in self.damaged:
+            return False
+        if digest in self.is_below or self.files.has(digest):
+            return True
         if self.below and is_readable(self.below, digest):
-            self.whole.add(digest)
-        else:
-            command = f"put it back from a copy, or run it again: `{_run(label)}`"
-            self.discrepancies.add("missing", f"store {digest}", f"{what} is missing", command)
-            self.damaged.add(digest)
-        return digest in self.whole
+            self.is_below.add(digest)
+            return True
+        again = f"run it again: `{_run(label)}`" if label else "`ml-assets verify` says what needs it"
+        self.discrepancies.add("missing", f"store {digest}", f"{what} is missing", f"put it back from a copy, or {again}")
+        self.damaged.add(digest)
+        return False
+
+    def _is_stored(self) -> Callable[[str], bool]:
+        """Whether the store has a file of a digest, whatever its bytes are."""
+        if isinstance(self.blobs, LocalBlobs):
+            locate = self.blobs.locate
+            return lambda digest: os.path.lexists(locate(digest))
+        return set(self.blobs.digests()).__contains__
 
 
 def _run(label: str) -> str:
@@ -109,16 +131,34 @@ def _run(label: str) -> str:
     return f"ml-assets run {asset.partition('/')[0]}{at}"
 
 
-def _files(blobs: Blobs) -> Iterator[tuple[str, Path | None]]:
-    """Every file under the store's root by its name relative to that; with its path where it is local."""
+def _files(blobs: Blobs) -> Iterator[tuple[str, Path | None, str]]:
+    """Every file under the store's root by its name relative to that, in order; with its path if it is local, and its stamp."""
     if isinstance(blobs, LocalBlobs):
-        for path in sorted(blobs.root.rglob("*")):
-            if path.is_symlink() or not path.is_dir():
-                yield path.relative_to(blobs.root).as_posix(), path
+        yield from _walked(blobs.root, "") if blobs.root.is_dir() else ()
     elif isinstance(blobs, RemoteBlobs):
         root = blobs.root.strip("/")
-        for name in blobs.names():
-            yield name.strip("/").removeprefix(root).strip("/"), None
+        for name, stamp in blobs.stamps():
+            yield name.strip("/").removeprefix(root).strip("/"), None, stamp
+
+
+def _walked(folder: Path, prefix: str) -> Iterator[tuple[str, Path | None, str]]:
+    with os.scandir(folder) as entries:
+        ordered = sorted(entries, key=lambda entry: entry.name)
+    for entry in ordered:
+        path, name = folder / entry.name, f"{prefix}{entry.name}"
+        if entry.is_dir(follow_symlinks=False):
+            yield from _walked(path, f"{name}/")
+        else:
+            yield name, path, _stamp(entry)
+
+
+def _stamp(entry: "os.DirEntry[str]") -> str:
+    """Another text after each write; "" where a writer has renamed or removed the file since it was listed."""
+    try:
+        stat = entry.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return ""
+    return f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns} {stat.st_ino}"
 
 
 def _digest(blobs: Blobs, digest: str, path: Path | None) -> str:

@@ -14,10 +14,11 @@ from resources.lineage import Lineage
 
 
 def with_verdicts(verified: Verified, lineage: Lineage, products: Iterable[Product], *, tell: Progress) -> Verified:
-    """The same with what the promotions of these products say. Only a home whose bytes are as they were written is asked."""
+    """The same with what the promotions of these products say, of those that were verified. Only a home whose bytes are as they
+    were written is asked."""
     discrepancies, count = Discrepancies(), 0
     for product in products:
-        for release, evaluation in _promoted(lineage, product).values():
+        for release, evaluation in _promoted(lineage, product, after=verified.since).values():
             tell(f"verdicts: {product.name} {evaluation.partition}")
             count += _check(lineage, product, release, evaluation, discrepancies)
     return replace(
@@ -25,9 +26,10 @@ def with_verdicts(verified: Verified, lineage: Lineage, products: Iterable[Produ
     )
 
 
-def _promoted(lineage: Lineage, product: Product) -> dict[str, tuple[Manifest, Manifest]]:
-    """Releases that production was promoted to, each once, with their evaluations."""
-    moves = (move for move in lineage.ledger.moves(product.name, "production") if move.kind == "promotion")
+def _promoted(lineage: Lineage, product: Product, *, after: int) -> dict[str, tuple[Manifest, Manifest]]:
+    """Releases that production was promoted to after an entry, each once, with their evaluations."""
+    recorded_moves = lineage.ledger.moves(product.name, "production", after=after)
+    moves = (move for move in recorded_moves if move.kind == "promotion")
     releases = {move.body.manifest: lineage.ledger.manifest(move.body.manifest) for move in moves}
     recorded = ((id, release, lineage.made_from(release)) for id, release in releases.items() if release is not None)
     return {id: (release, inputs["evaluation"]) for id, release, inputs in recorded if "evaluation" in inputs}
