@@ -8,6 +8,7 @@ from ml_assets.core.lineage.facts import EvaluationFacts, ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.errors import MlAssetsError
 from ml_assets.services import shadow_trials as shadowing
+from ml_assets.services.automation.run_outcomes import PROMOTED
 from ml_assets.services.claims import staging_claims
 from ml_assets.services.latency_evidence import latency_outdated
 from ml_assets.services.promotion_policy import withheld_by_commit
@@ -132,7 +133,7 @@ def promote(lineage: Lineage, endpoints: Endpoints, settings: Settings, product:
         expected=moves[-1].bundle if moves else None,
         is_proven=status.is_proven,
     )
-    return f"promoted; {notify_server(lineage.ledger, product, status.name)}"
+    return f"{PROMOTED}{notify_server(lineage.ledger, product, status.name)}"
 
 
 def _whose(status: "ReleaseStatus", *, run: str) -> tuple[str, str]:

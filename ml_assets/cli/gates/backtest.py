@@ -128,6 +128,9 @@ def _heading(step: "WalkedPartition") -> str:
 
 
 def _claim_line(claim: "ClaimResult") -> str:
+    from ml_assets.core.gates.results import result_in_words
+
+    name = f"{claim.name:<20} {result_in_words(claim)}"
     if claim.outcome != "PASS":
-        return f"{claim.name:<20} {claim.outcome}: {claim.message}"
-    return f"{claim.name:<20} PASS {claim.estimate:.4f} [{claim.low:.4f}, {claim.high:.4f}] {claim.sign} {claim.limit:g}"
+        return f"{name}: {claim.message}"
+    return f"{name} {claim.estimate:.4f} [{claim.low:.4f}, {claim.high:.4f}] {claim.sign} {claim.limit:g}"

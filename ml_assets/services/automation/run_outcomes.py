@@ -16,6 +16,8 @@ Kind = Literal["promoted", "withheld", "kept", "no candidate", "data refused", "
 DATA_STAGES = ("raw", "reference", "dataset", "quarantine", "features")
 REFUSALS = ("DeliveryError", "ContractBreached", "NotDelivered")
 """Errors by which a step of the data says that a delivery cannot be used."""
+PROMOTED = "promoted; "
+"""Begins what the production endpoint says of a promotion."""
 HELD_BACK = ("waits for", "withheld", "frozen until", "refused")
 """Words of a decision that keeps a proven release out of production."""
 NO_CANDIDATE = "no candidate yet: "
@@ -63,8 +65,8 @@ def decided(shown: Mapping[str, Mapping[str, str]], failed_checks: Sequence[str]
     verdict, kept = evaluation.get("verdict", ""), evaluation.get("kept_candidate", "")
     following = evaluation.get("kept_next", "")
     decision = shown.get("endpoint/production", {}).get("decision", "")
-    words = "; ".join(filter(None, [verdict, kept, following, decision]))
-    if decision.startswith("promoted"):
+    words = "; ".join(filter(None, [verdict, kept, following, decision.removeprefix(PROMOTED)]))
+    if decision.startswith(PROMOTED):
         return Outcome("promoted", words)
     if verdict:
         is_kept = (
