@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sqlglot.lineage import Node
+    from sqlglot.schema import MappingSchema
 
 Column = tuple[str, str]  # ("flights_requests" or "dataset.flights", column)
 Origins = Mapping[str, tuple[Column, ...]]
@@ -20,8 +21,17 @@ def trace(*, model: str, sql: Mapping[str, str], columns: Mapping[str, Mapping[s
     `sql` is the compiled SQL of every model by name, `columns` the column types of every relation: a model by its name,
     a source as "<schema>.<table>".
     """
-    parents = {name: _parents(text, _sqlglot_schema(columns)) for name, text in sql.items()}
-    return {column: tuple(sorted(_sources((model, column), parents))) for column in columns[model]}
+    schema = _sqlglot_schema(columns)
+    parents = {name: _parents(text, schema) for name, text in sql.items()}
+    written = {relation: {name.lower(): name for name in types} for relation, types in columns.items()}
+    return {
+        column: tuple(
+            sorted(
+                (source, written.get(source, {}).get(name, name)) for source, name in _sources((model, column.lower()), parents)
+            )
+        )
+        for column in columns[model]
+    }
 
 
 def _sources(column: Column, parents: Mapping[str, Origins]) -> Set[Column]:
@@ -31,8 +41,9 @@ def _sources(column: Column, parents: Mapping[str, Origins]) -> Set[Column]:
     return {source for parent in parents[relation].get(name, ()) for source in _sources(parent, parents)}
 
 
-def _parents(text: str, schema: dict[str, Any]) -> Origins:
-    """The columns of the relations that one query reads, per output column."""
+def _parents(text: str, schema: "MappingSchema") -> Origins:
+    """The columns of the relations that one query reads, per output column. All names in small letters: DuckDB does not tell
+    them apart."""
     from sqlglot import exp, parse_one
     from sqlglot.lineage import lineage
     from sqlglot.optimizer import build_scope
@@ -40,25 +51,29 @@ def _parents(text: str, schema: dict[str, Any]) -> Origins:
 
     query = qualify(parse_one(text, dialect="duckdb"), dialect="duckdb", schema=schema, validate_qualify_columns=False)
     assert isinstance(query, exp.Query)
-    scope = build_scope(query)
-    names = query.named_selects
-    return {name: tuple(sorted(_leaves(lineage(name, query, schema, scope=scope, dialect="duckdb")))) for name in names}
+    nodes = lineage(None, query, schema, scope=build_scope(query), dialect="duckdb")
+    return {name.lower(): tuple(sorted(_leaves(node))) for name, node in nodes.items()}
 
 
 def _leaves(root: "Node") -> Set[Column]:
-    from sqlglot import exp
+    from sqlglot import exp, parse_one
 
     leaves = [node for node in root.walk() if not node.downstream and isinstance(node.expression, exp.Table)]
-    return {(_relation(node.expression), node.name.rpartition(".")[2].strip('"')) for node in leaves}
+    # A leaf is named as SQL: `orders."net.price"`.
+    return {(_relation(node.expression), parse_one(node.name, dialect="duckdb").name) for node in leaves}
 
 
 def _relation(table: Any) -> str:
     return table.name if table.db == "main" else f"{table.db}.{table.name}"
 
 
-def _sqlglot_schema(columns: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+def _sqlglot_schema(columns: Mapping[str, Mapping[str, str]]) -> "MappingSchema":
+    """Names as they are to be found, and not normalized: sqlglot would parse each as SQL, where `select` is no name."""
+    from sqlglot.schema import MappingSchema
+
     nested: dict[str, Any] = {}
     for relation, types in columns.items():
         schema, _, table = relation.rpartition(".")
-        nested.setdefault("features", {}).setdefault(schema or "main", {})[table] = dict(types)
-    return nested
+        named = {name.lower(): type for name, type in types.items()}
+        nested.setdefault("features", {}).setdefault(schema or "main", {})[table] = named
+    return MappingSchema(nested, dialect="duckdb", normalize=False)

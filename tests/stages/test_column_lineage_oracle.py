@@ -38,12 +38,20 @@ def _create_sources(folder: Path) -> None:
         connection.execute("INSERT INTO dataset.partition VALUES (?, ?, ?)", PARTITION)
 
 
+def _write_profile(folder: Path) -> None:
+    """dagster-dbt opens the `path` of a profile to read columns; the project's own profile attaches its file beside `:memory:`."""
+    target = {"type": "duckdb", "path": str(folder / DATABASE), "schema": "main", "threads": 1}
+    content = {"ml_assets": {"target": "scratch", "outputs": {"scratch": target}}}
+    (folder / "profiles.yml").write_text(json.dumps(content))
+
+
 def _dagster_dbt(project: DbtProject, folder: Path) -> dict[str, Lineage]:
     """Run every model; the lineage that each materialization carries, which ends at a model's parents, up to the sources."""
     from dagster_dbt import DbtCliResource
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 
-    dbt = DbtCliResource(project_dir=project.path, profiles_dir=project.path, dbt_executable=Path(sys.prefix, "bin", "dbt"))
+    _write_profile(folder)
+    dbt = DbtCliResource(project_dir=project.path, profiles_dir=folder, dbt_executable=Path(sys.prefix, "bin", "dbt"))
     manifest = read_manifest(project).writable_manifest().to_dict(omit_none=False)
     args = ["run", "--no-write-json", "--log-level-file", "none", "--vars", json.dumps({"duckdb": str(folder / DATABASE)})]
     with chdir(folder):  # dagster-dbt's threads change it, and do not always change it back
