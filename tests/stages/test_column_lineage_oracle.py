@@ -39,7 +39,7 @@ def _create_sources(folder: Path) -> None:
 
 
 def _write_profile(folder: Path) -> None:
-    """dagster-dbt opens the `path` of a profile to read columns; the project's own profile attaches its file beside `:memory:`."""
+    """dagster-dbt opens the `path` of a profile to read columns; the project's own attaches its file beside `:memory:`."""
     target = {"type": "duckdb", "path": str(folder / DATABASE), "schema": "main", "threads": 1}
     content = {"ml_assets": {"target": "scratch", "outputs": {"scratch": target}}}
     (folder / "profiles.yml").write_text(json.dumps(content))
