@@ -1,7 +1,9 @@
 """What a draft decides: keys, outcomes, dialects, deliveries and gates, told from tables that have them."""
 
+from collections.abc import Mapping
 from contextlib import closing
 from datetime import datetime, timedelta
+from datetime import time as time_of_day
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from ml_assets.cli import cli
 from ml_assets.core.draft.contract_text import contract_text
 from ml_assets.core.draft.draft import Draft
 from ml_assets.core.draft.drafting import drafted
-from ml_assets.core.draft.request import DraftRequest
+from ml_assets.core.draft.request import DraftRefused, DraftRequest
 from ml_assets.services.new_product.sources import read_sources
 from ml_assets.services.runnable_products import problems
 from ml_assets.spec.product import Product, load
@@ -172,14 +174,51 @@ ODD = {
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 @pytest.mark.parametrize("name", ODD)
 def test_odd_columns_are_drafted_into_a_product_that_can_run(name: str, kind: str, tmp_path: Path) -> None:
-    start = datetime(2024, 1, 1)
-    when = {"asked at": [(start + timedelta(hours=3 * n)).isoformat() for n in range(300)]}
-    frame = pl.DataFrame({**when, **ODD[name], "what came": [0, 1, 1, 0, 0] * 60}, strict=False)
-    write = frame.write_csv if kind == "csv" else frame.write_parquet
-    write(tmp_path / f"odd.{kind}")
-    done = ml_assets(tmp_path, "new", "odd", str(tmp_path / f"odd.{kind}"), "--label", "what came")
+    done = drafted_odd(tmp_path, kind, ODD[name])
     assert done.exit_code == 0, done.output
     assert problems(load(tmp_path / "products" / "odd")) == []
+
+
+def drafted_odd(folder: Path, kind: str, columns: Mapping[str, object], *options: str) -> Result:
+    """`ml-assets new` of a table with these columns beside a time and a label."""
+    start = datetime(2024, 1, 1)
+    when = {"asked at": [(start + timedelta(hours=3 * n)).isoformat() for n in range(300)]}
+    frame = pl.DataFrame({**when, **columns, "what came": [0, 1, 1, 0, 0] * 60}, strict=False)
+    write = frame.write_csv if kind == "csv" else frame.write_parquet
+    write(folder / f"odd.{kind}")
+    return ml_assets(folder, "new", "odd", str(folder / f"odd.{kind}"), "--label", "what came", *options)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", [*ODD, "types"])
+def test_odd_columns_go_down_the_path(name: str, tmp_path: Path) -> None:
+    assert drafted_odd(tmp_path, "parquet", {**ODD, "types": UNHELD | {"amount": [0.5, 1.5] * 150}}[name]).exit_code == 0
+    done = ml_assets(tmp_path, "demo", "odd", "--partitions", "2")
+    assert done.exit_code == 0, done.output
+
+
+UNHELD = {
+    "tags": [["a"], []] * 150,
+    "place": [{"x": 1, "y": 2}, None] * 150,
+    "took": [timedelta(minutes=5)] * 300,
+    "clock": [time_of_day(12, 30), None] * 150,
+    "blob": [b"x"] * 300,
+}
+
+
+def test_columns_that_no_contract_can_hold_are_left_out_and_named(tmp_path: Path) -> None:
+    done = drafted_odd(tmp_path, "parquet", UNHELD | {"amount": [0.5, 1.5] * 150})
+    assert done.exit_code == 0, done.output
+    assert "the contract leaves out tags (List(String)), place (Struct(" in done.output
+    product = load(tmp_path / "products" / "odd")
+    assert problems(product) == []
+    assert not set(product.contract.TABLES["odd"].to_schema().columns) & UNHELD.keys()
+
+
+@pytest.mark.parametrize("options", [("--group", "tags"), ("--known", "took"), ("--key", "blob")])
+def test_a_column_that_no_contract_can_hold_has_no_role(options: tuple[str, str], tmp_path: Path) -> None:
+    with pytest.raises(DraftRefused, match=f"{options[0]} {options[1]}: it holds "):
+        drafted_odd(tmp_path, "parquet", UNHELD, *options)
 
 
 def test_a_time_may_be_seconds_since_1970(tmp_path: Path) -> None:

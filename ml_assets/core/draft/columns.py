@@ -78,10 +78,17 @@ class SourceColumn:
         return quoted(self.name)
 
 
+def without_kind(frame: pl.DataFrame) -> dict[str, pl.DataType]:
+    """The columns of a type that no contract can have, such as a list, a duration or a time of day, with that type."""
+    held = {name: dtype for name, dtype in frame.schema.items() if dtype != pl.String and _typed_kind(dtype) is None}
+    return {name: dtype for name, dtype in held.items() if frame[name].null_count() < frame.height}
+
+
 def columns_of(frame: pl.DataFrame, table: ReferenceSpec, *, time: str | None = None) -> dict[str, SourceColumn]:
-    """The columns by delivered name. `time` holds moments also where they are written as numbers. Raises DraftRefused for names
-    and types that no contract can have."""
+    """The columns by delivered name, without those of `without_kind`. `time` holds moments also where they are written as
+    numbers. Raises DraftRefused for names that no contract can have."""
     _refuse_names(frame.columns)
+    frame = frame.drop(without_kind(frame))
     fields: dict[str, str] = {}
     for name in frame.columns:
         fields[name] = _field(name, taken=set(fields.values()))
@@ -115,7 +122,7 @@ def _kind(values: pl.Series, table: ReferenceSpec) -> Kind:
     if known.is_empty():
         return "empty"
     if known.dtype != pl.String:
-        return _typed_kind(known)
+        return _typed_kind(known.dtype) or "text"
     if set(known.str.to_lowercase().unique().head(3).to_list()) <= _BOOLEAN_WORDS:
         return "boolean"
     if known.str.contains(_LEADING_ZERO).any() and known.str.contains(r"^[+-]?0\d+$").any():
@@ -135,8 +142,7 @@ def _fits(values: pl.Series, kind: Kind, table: ReferenceSpec) -> bool:
     return float(cast(known, DTYPES[kind], table=table).is_not_null().mean() or 0) >= ENOUGH  # type: ignore[arg-type]
 
 
-def _typed_kind(known: pl.Series) -> Kind:
-    dtype = known.dtype
+def _typed_kind(dtype: pl.DataType) -> Kind | None:
     if dtype == pl.Boolean:
         return "boolean"
     if dtype.is_integer():
@@ -147,7 +153,7 @@ def _typed_kind(known: pl.Series) -> Kind:
         return "time"
     if dtype in (pl.Categorical, pl.Enum):
         return "text"
-    raise DraftRefused(f"column '{known.name}' holds {dtype}; leave it out, or make text or a number of it")
+    return None
 
 
 def _refuse_names(names: Sequence[str]) -> None:

@@ -46,7 +46,7 @@ def _table(draft: Draft) -> str:
     rows = draft.history.rows
     fewest, key = min(rows.values()), min(rows, key=lambda name: rows[name])
     most = max(LEAST_QUARANTINED, nice(2 * draft.quarantined, step=0.01, up=True))
-    lines += ["", "    class Config:", "        strict = True"]
+    lines += ["", "    class Config:", *_strict(draft)]
     if draft.roles.key.is_counted:
         lines += _comment("no column names a row: rows that are alike are all kept, and SQL numbers them", "        ")
     else:
@@ -58,6 +58,13 @@ def _table(draft: Draft) -> str:
     )
     lines.append(f'        metadata = {{"min_rows": {max(1, fewest // 2)}, "max_quarantined": {most:g}}}')
     return "\n".join(lines) + "\n"
+
+
+def _strict(draft: Draft) -> list[str]:
+    if not draft.left_out:
+        return ["        strict = True"]
+    named = ", ".join(f"{name} ({dtype})" for name, dtype in draft.left_out.items())
+    return [*_comment(f"columns beyond these are dropped: {named}", "        "), '        strict = "filter"']
 
 
 def _about(column: SourceColumn, draft: Draft) -> str:

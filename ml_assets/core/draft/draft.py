@@ -33,8 +33,8 @@ class Feature:
 @dataclass(frozen=True)
 class Draft:
     """`table` is the delivered table's name, `spec` how its files are written; `limits` by delivered name. `quarantined` is the
-    largest share of rows of a delivery of this history that the contract refuses. `origin`: where the next deliveries are taken
-    from, where that is known."""
+    largest share of rows of a delivery of this history that the contract refuses. `left_out`: columns that no contract can have.
+    `origin`: where the next deliveries are taken from, where that is known."""
 
     request: DraftRequest
     table: str
@@ -48,6 +48,7 @@ class Draft:
     suspicious: tuple[ColumnSeparation, ...] = ()
     quarantined: float = 0.0
     notes: tuple[str, ...] = field(default=())
+    left_out: Mapping[str, pl.DataType] = field(default_factory=dict)
     origin: SourceSpec | None = None
 
     @property

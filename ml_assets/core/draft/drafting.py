@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from ml_assets.core.draft import csv_dialect
 from ml_assets.core.draft.column_limits import limits_of, of_classes
 from ml_assets.core.draft.column_roles import ColumnRoles, classes_of, key_of, task_of, time_column, unused_inputs
-from ml_assets.core.draft.columns import SourceColumn, columns_of, require
+from ml_assets.core.draft.columns import SourceColumn, columns_of, require, without_kind
 from ml_assets.core.draft.delivery_calendar import DeliveryHistory, history_of, static_history
 from ml_assets.core.draft.draft import Draft
 from ml_assets.core.draft.gates import Plan, first_plan
@@ -41,6 +41,8 @@ def drafted(
     if frame.height < LEAST_ROWS:
         raise DraftRefused(f"the source has {frame.height} rows; at least {LEAST_ROWS} are needed to draft anything from")
     spec = _completed(frame, spec, request, time_format=time_format)
+    left_out = without_kind(frame)
+    _refuse_left_out(left_out, request)
     columns = columns_of(frame, spec, time=request.time)
     label = require(request.label, columns, option="--label")
     time = time_column(columns, request)
@@ -75,8 +77,26 @@ def drafted(
     if classes:
         limits[label.name] = of_classes(limits[label.name], classes)
     suspects = tuple(suspect for suspect in suspicious(separations, after) if suspect.column in {c.name for c in inputs})
-    notes = (*history.notes, *(_date_in_parts(columns, request) if time is None else ()))
-    return Draft(request, table, spec, frame, columns, roles, history, limits, tuple(separations), suspects, notes=notes)
+    notes = (*history.notes, *_said_of(left_out), *(_date_in_parts(columns, request) if time is None else ()))
+    return Draft(
+        request, table, spec, frame, columns, roles, history, limits, tuple(separations), suspects, notes=notes, left_out=left_out
+    )
+
+
+def _refuse_left_out(left_out: Mapping[str, pl.DataType], request: DraftRequest) -> None:
+    """Refuse a role for a column that no contract can have."""
+    single = [("--label", request.label), ("--time", request.time), ("--group", request.group)]
+    roles = [(option, (name,)) for option, name in single if name]
+    for option, names in [*roles, ("--key", request.key), ("--after", request.after), ("--known", request.known)]:
+        for name in names:
+            if name in left_out:
+                raise DraftRefused(f"{option} {name}: it holds {left_out[name]}; make text, a number or a time of it")
+
+
+def _said_of(left_out: Mapping[str, pl.DataType]) -> Iterator[str]:
+    if left_out:
+        held = ", ".join(f"{name} ({dtype})" for name, dtype in left_out.items())
+        yield f"the contract leaves out {held}, which it cannot hold; for a feature, deliver text or a number made of one"
 
 
 def _date_in_parts(columns: Mapping[str, SourceColumn], request: DraftRequest) -> Iterator[str]:
