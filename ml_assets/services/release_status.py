@@ -23,11 +23,12 @@ from ml_assets.services.latency_evidence import latency_outdated
 from ml_assets.services.people.permission import require
 from ml_assets.services.promotion_policy import withheld_by_commit
 from ml_assets.spec.product import Product
-from resources.endpoints.moves import moves_of, recalled_bundles
+from resources.endpoints.moves import moves_about, recalled_bundles
 from resources.ledger import recalls
 from resources.ledger.budget import Budget
 from resources.ledger.decisions import DecisionRefused, Decisions, signed
 from resources.ledger.ledger import Ledger
+from resources.ledger.partition_reads import manifests_of
 from resources.ledger.records import Record
 from resources.ledger.triggers import frozen
 from resources.lineage import Lineage
@@ -79,8 +80,8 @@ def release_status(lineage: Lineage, product: Product, release: Manifest) -> Rel
     ]
     approval_reason = permit.approval_reason or weakened_after_a_look(lineage, product, evaluation)
     approved = approvals(statements, approval_reason=approval_reason, four_eyes=product.gates.four_eyes, overridden_by=overrode)
-    moves = moves_of(lineage.ledger, product.name, "production")
-    answering = lineage.ledger.by_prefix(moves[-1].bundle) if moves else []
+    moves = moves_about(lineage.ledger, product.name, "production", release.snapshot)
+    answering = manifests_of(lineage.ledger, moves[-1].bundle) if moves else []
     decision = decide(
         bundle=release.snapshot,
         as_of=release.partition,

@@ -7,11 +7,15 @@ A plan lists them too; here are the words that a reader of an evaluation sees fi
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
+from ml_assets.core.lineage.facts import EvaluationFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.markdown import text
 from ml_assets.services.comparisons import was_charged
 from ml_assets.services.planning.plan import declared_change, declared_otherwise, stale_before, tell
 from ml_assets.spec.product import Product
+from resources.ledger.budget import Budget
+from resources.ledger.partition_reads import current_manifests
+from resources.ledger.tables import window_key
 from resources.lineage import Lineage
 
 KINDS = {"code": "code", "config": "configuration", "environment": "libraries", "input": "inputs"}
@@ -77,9 +81,20 @@ def made_by_other_code(lineage: Lineage, product: Product, manifest: Manifest) -
 def not_charged(lineage: Lineage, product: Product, evaluation: Manifest) -> str:
     """That a verdict lets nothing through here, and the next command; empty where a look was charged for it. One that came from
     another home has none."""
-    if was_charged(lineage, product, evaluation):
-        return ""
-    command = f"`ml-assets run {product.name} --partition {evaluation.partition}`"
+    return "" if was_charged(lineage, product, evaluation) else _not_charged(product, evaluation.partition)
+
+
+def uncharged_evaluations(lineage: Lineage, product: Product) -> dict[str, str]:
+    """The same of every current evaluation that no look was charged for here, by partition, in order."""
+    charged = Budget(lineage.ledger).charged(product.name)
+    evaluations = current_manifests(lineage.ledger, product.name, "evaluation")
+    compared = ((evaluation.partition, EvaluationFacts.of(evaluation)) for evaluation in evaluations)
+    keys = sorted(key for key, facts in compared if (window_key(facts.tested), facts.look.comparison) not in charged)
+    return {key: _not_charged(product, key) for key in keys}
+
+
+def _not_charged(product: Product, partition: str) -> str:
+    command = f"`ml-assets run {product.name} --partition {partition}`"
     return f"no look was charged here for this evaluation, so it lets nothing through; {command} judges it again"
 
 

@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 import msgspec
+from sqlalchemy import func, or_, select
 
 from ml_assets.core.lineage.facts import ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest
@@ -16,6 +17,7 @@ from resources.endpoints import pointer as pointers
 from resources.endpoints import shadows
 from resources.endpoints.pointer import Pointer
 from resources.ledger import following, recalls
+from resources.ledger import tables as schema
 from resources.ledger.ledger import Kind, Ledger
 from resources.ledger.records import Record
 from resources.settings import pointer_file
@@ -121,10 +123,28 @@ def moves_of(ledger: Ledger, product: str, environment: str) -> list[Move]:
     return [as_move(entry) for entry in ledger.moves(product, environment)]
 
 
+def last_move_before(ledger: Ledger, product: str, environment: str, entry: int) -> Move | None:
+    """The newest move of one endpoint before an entry; None if there is none."""
+    columns = schema.pointers.c
+    where = (columns.product == product, columns.environment == environment, columns.seq < entry)
+    newest = select(func.max(columns.seq)).where(*where).scalar_subquery()
+    return next(iter(map(as_move, ledger.records(MoveRecord, schema.entries.c.seq == newest))), None)
+
+
+def moves_about(ledger: Ledger, product: str, environment: str, bundle: str) -> list[Move]:
+    """The moves of one endpoint that say whether it may move to a bundle: those to that, and the newest one, oldest first."""
+    columns = schema.pointers.c
+    of_endpoint = (columns.product == product, columns.environment == environment)
+    newest = select(func.max(columns.seq)).where(*of_endpoint).scalar_subquery()
+    seqs = select(columns.seq).where(*of_endpoint, or_(columns.release == bundle, columns.seq == newest))
+    return [as_move(entry) for entry in ledger.records(MoveRecord, schema.entries.c.seq.in_(seqs))]
+
+
 def recalled_bundles(ledger: Ledger, product: str, environment: str) -> frozenset[str]:
     """The digests of the bundles that served at some time and were recalled, or made from what was."""
     bad = recalls.derived(ledger, product)
-    return frozenset(e.body.bundle for e in ledger.moves(product, environment) if e.body.manifest in bad)
+    moves = ledger.moves(product, environment) if bad else ()
+    return frozenset(entry.body.bundle for entry in moves if entry.body.manifest in bad)
 
 
 def as_pointer(entry: Record[MoveRecord], shadow: Record[ShadowRecord] | None = None) -> Pointer:

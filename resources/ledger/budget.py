@@ -162,6 +162,14 @@ class Budget:
         with self.ledger.engine.connect() as connection:
             return connection.scalar(query) is not None
 
+    def charged(self, product: str) -> set[tuple[str, str]]:
+        """The window, as `window_key` writes it, and the comparison of every look that was charged."""
+        looks, entries = schema.looks.c, schema.entries.c
+        query = select(looks.window, looks.comparison).join(schema.entries, entries.seq == looks.seq)
+        with self.ledger.engine.connect() as connection:
+            rows = connection.execute(query.where(looks.product == product, entries.kind == "look"))
+            return {(row.window, row.comparison) for row in rows}
+
     def windows(self, product: Product) -> list[BudgetWindow]:
         """Every window with a look, in the order of the last partitions."""
         with self.ledger.engine.connect() as connection:

@@ -186,8 +186,7 @@ class Ledger:
         """The newest evidence of each claim about one manifest."""
         columns = schema.evidence.c
         newest = select(func.max(columns.seq)).where(columns.subject == subject).group_by(columns.claim)
-        records = self.records(EvidenceRecord, schema.entries.c.seq.in_(newest))
-        return {entry.body.claim: entry for entry in records}
+        return {entry.body.claim: entry for entry in self.records(EvidenceRecord, schema.entries.c.seq.in_(newest))}
 
     def pointer(self, product: str, environment: str, *, before: str | None = None) -> Record[MoveRecord] | None:
         """The newest move of an endpoint; with `before`, the newest one to a release as of an earlier partition."""
@@ -197,11 +196,11 @@ class Ledger:
             newest = newest.where(columns.as_of < before)
         return next(iter(self.records(MoveRecord, schema.entries.c.seq == newest.scalar_subquery())), None)
 
-    def moves(self, product: str, environment: str, *, after: int = 0) -> list[Record[MoveRecord]]:
-        """Every move of an endpoint after an entry, oldest first."""
+    def moves(self, product: str, environment: str, *, after: int = 0, since: str = "") -> list[Record[MoveRecord]]:
+        """Every move of an endpoint after an entry and since a moment (UTC, ISO 8601), oldest first."""
         columns = schema.pointers.c
         seqs = select(columns.seq).where(columns.product == product, columns.environment == environment, columns.seq > after)
-        return self.records(MoveRecord, schema.entries.c.seq.in_(seqs))
+        return self.records(MoveRecord, schema.entries.c.seq.in_(seqs), schema.entries.c.at >= since)
 
     def move_pointer(
         self, kind: Kind, move: MoveRecord, *, expected: str | None, guard: Guard | None = None
@@ -263,14 +262,15 @@ class Ledger:
 def entries_where(connection: Connection, *where: Any) -> list[Entry]:
     """Entries that match, oldest first, as seen from inside of a transaction."""
     query = select(schema.entries).where(*where).order_by(schema.entries.c.seq)
-    return [_entry(row) for row in connection.execute(query)]
+    return [entry_of(row) for row in connection.execute(query)]
 
 
 def _short(release: str | None) -> str:
     return release[:12] if release else "none"
 
 
-def _entry(row: Any) -> Entry:
+def entry_of(row: Any) -> Entry:
+    """The entry that a row of the table holds."""
     return Entry(row.seq, row.at, row.kind, json.loads(row.body), row.previous, row.hash)
 
 

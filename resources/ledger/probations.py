@@ -5,14 +5,14 @@ from sqlalchemy import Connection
 from ml_assets.core.outcomes.records import ProbationRecord
 from resources.ledger import tables as schema
 from resources.ledger.append_once import append_once
+from resources.ledger.followed_records import records_of
 from resources.ledger.ledger import Ledger, entries_where
 from resources.ledger.records import Record
 
 
 def endings(ledger: Ledger, product: str) -> list[Record[ProbationRecord]]:
     """The end of each probation of the product, oldest first."""
-    entries = ledger.records(ProbationRecord, schema.entries.c.kind == "probation")
-    return [entry for entry in entries if entry.body.product == product]
+    return records_of(ledger, "probation", ProbationRecord, product)
 
 
 def end(ledger: Ledger, body: ProbationRecord) -> None:

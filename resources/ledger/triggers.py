@@ -6,13 +6,14 @@ from ml_assets.core.lineage.triggers import FreezeRecord, TriggerRecord
 from ml_assets.core.release.identity import By, recorded
 from resources.ledger import tables as schema
 from resources.ledger.decisions import signed
+from resources.ledger.followed_records import records_of
 from resources.ledger.ledger import Ledger
 from resources.ledger.records import Record, read
 
 
 def triggers(ledger: Ledger, product: str) -> list[Record[TriggerRecord]]:
     """Every training of the product that something asked for, oldest first."""
-    return [entry for entry in ledger.records(TriggerRecord, schema.entries.c.kind == "trigger") if entry.body.product == product]
+    return records_of(ledger, "trigger", TriggerRecord, product)
 
 
 def trigger_of(ledger: Ledger, run: str) -> Record[TriggerRecord] | None:

@@ -10,7 +10,7 @@ import click
 from ml_assets.cli.shared.completion import PRODUCT
 from ml_assets.cli.shared.context import product_named, run_job, several_runs, workspace
 from ml_assets.cli.shared.progress import Progress
-from ml_assets.cli.shared.tables import row, table
+from ml_assets.cli.shared.tables import rows, table
 from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.errors import MlAssetsError
 from ml_assets.spec.product import Product
@@ -69,7 +69,7 @@ def command(product: str, count: int | None, is_next: bool) -> None:
                 tidy()
             pointer = space.ledger.pointer(spec.name, "production")
             serving[key] = pointer.body.release if pointer else ""
-    click.echo("\n" + table(spec, [row(space, spec, key) for key in keys], serving))
+    click.echo("\n" + table(spec, rows(space, spec, keys), serving))
     click.echo(f"\n{_summary(assets)} {time.monotonic() - started:.0f} s.\n{_next(space, spec, history)}")
 
 

@@ -11,7 +11,7 @@ import msgspec
 from ml_assets.cli.shared.completion import PRODUCT
 from ml_assets.cli.shared.context import product_named, workspace
 from ml_assets.cli.shared.counter import counter
-from ml_assets.cli.shared.tables import row, table
+from ml_assets.cli.shared.tables import rows, table
 from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.spec.product import Product
 
@@ -35,7 +35,7 @@ def command(*, product: str, html: Path | None, as_json: bool) -> None:
     """
     from ml_assets.services.automation.on_call import on_call
     from ml_assets.services.next_window import next_window
-    from ml_assets.services.stale_evaluations import stale_evaluations
+    from ml_assets.services.stale_evaluations import stale_evaluations, uncharged_evaluations
     from resources.ledger.replicas import replicas
 
     space = workspace()
@@ -43,10 +43,10 @@ def command(*, product: str, html: Path | None, as_json: bool) -> None:
     with counter(as_json=as_json) as tell:
         tell(f"looking for what is stale of {product}")
         stale = stale_evaluations(space.lineage, spec)
-    uncharged = _uncharged(space, spec)
-    rows = [
-        row(space, spec, key) | {"stale": stale[key].message if key in stale else None, "not_charged": uncharged.get(key)}
-        for key in space.ledger.partitions(product, "raw")
+    uncharged = uncharged_evaluations(space.lineage, spec)
+    partitions = [
+        row | {"stale": stale[key].message if (key := row["partition"]) in stale else None, "not_charged": uncharged.get(key)}
+        for row in rows(space, spec)
     ]
     pointers = {e: space.ledger.pointer(product, e) for e in ("staging", "production")}
     serving = {name: entry.body.release if entry else None for name, entry in pointers.items()}
@@ -59,13 +59,13 @@ def command(*, product: str, html: Path | None, as_json: bool) -> None:
         html.parent.mkdir(parents=True, exist_ok=True)
         html.write_text(status_page(space.lineage, spec, now), encoding="utf-8")
     if as_json:
-        payload = {"product": product, "now": now.to_dict(), "partitions": rows, "answers": serving}
+        payload = {"product": product, "now": now.to_dict(), "partitions": partitions, "answers": serving}
         payload |= {"replicas": [*map(_replica, servers)], "waits": waits, "withheld": withheld}
         click.echo(json.dumps(payload, indent=1))
         return
     lines = [f"{product}: {spec.title}", "", *now.lines(), "", *_stale_lines(stale.values())]
     lines += [f"{_span([*uncharged])}: {uncharged[max(uncharged)]}"] if uncharged else []
-    lines += [table(spec, [row | {"verdict": _verdict(row)} for row in rows])]
+    lines += [table(spec, [row | {"verdict": _verdict(row)} for row in partitions])]
     lines += [f"{name}: {release or 'no release serves'}" for name, release in serving.items()]
     lines += [f"server: {seen.sentence()}" for seen in servers]
     lines += [next_window(space.ledger, spec)] if spec.partitions.is_static else []
@@ -75,16 +75,6 @@ def command(*, product: str, html: Path | None, as_json: bool) -> None:
 
 def _replica(seen: "Seen") -> dict[str, Any]:
     return {**msgspec.to_builtins(seen.replica), "silent_seconds": seen.silent_seconds, "is_silent": seen.is_silent}
-
-
-def _uncharged(space: Workspace, product: Product) -> dict[str, str]:
-    """The notes on current evaluations that no look was charged for here, by partition."""
-    from ml_assets.services.stale_evaluations import not_charged
-
-    keys = space.ledger.partitions(product.name, "evaluation")
-    evaluations = [e for key in keys if (e := space.ledger.current(product.name, "evaluation", key)) is not None]
-    reasons = {evaluation.partition: not_charged(space.lineage, product, evaluation) for evaluation in evaluations}
-    return {key: why for key, why in reasons.items() if why}
 
 
 def _verdict(row: Mapping[str, Any]) -> str | None:

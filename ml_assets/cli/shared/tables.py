@@ -1,35 +1,56 @@
 """The state of partitions and releases, as rows and as a text table."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.lineage.facts import CountedFacts, EvaluationFacts, ReleaseFacts
+from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.spec.product import Product
+from resources.ledger.partition_reads import current_manifests
 
 
-def row(space: Workspace, product: Product, key: str) -> dict[str, Any]:
-    """The ledger's record of one partition; None where a stage has none."""
-    manifests = {s: space.ledger.current(product.name, s, key) for s in ("raw", "quarantine", "evaluation", "release")}
-    raw, quarantine, evaluated, released = manifests.values()
-    evaluation = EvaluationFacts.of(evaluated) if evaluated else None
-    metric = product.gates.metric
-    measured: dict[str, Any] = msgspec.to_builtins(evaluation.metrics.get(metric, {})) if evaluation else {}
+def rows(space: Workspace, product: Product, keys: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    """The ledger's record of these partitions, of all that were read without `keys`, in order; None where a stage has none."""
+    counts: dict[str, dict[str, int | None]] = {"raw": {}, "quarantine": {}}
+    releases: dict[str, str] = {}
+    evaluated: dict[str, dict[str, Any]] = {}
+    for stage, known in counts.items():
+        for manifest in current_manifests(space.ledger, product.name, stage):
+            known[manifest.partition] = CountedFacts.of(manifest).count
+    for manifest in current_manifests(space.ledger, product.name, "release"):
+        releases[manifest.partition] = ReleaseFacts.of(manifest).release
+    for manifest in current_manifests(space.ledger, product.name, "evaluation"):
+        evaluated[manifest.partition] = _evaluated(product, manifest)
+    trained, none = set(space.ledger.partitions(product.name, "model")), {"candidate": None, "champion": None, "verdict": None}
+    return [
+        {
+            "partition": key,
+            "rows": counts["raw"].get(key),
+            "quarantined": counts["quarantine"].get(key),
+            "metric": product.gates.metric,
+            "is_trained": key in trained,
+            "release": releases.get(key),
+            **evaluated.get(key, none),
+        }
+        for key in (sorted(counts["raw"]) if keys is None else keys)
+    ]
+
+
+def _evaluated(product: Product, manifest: Manifest) -> dict[str, Any]:
+    """What an evaluation found of candidate and champion, and its verdict."""
+    evaluation = EvaluationFacts.of(manifest)
+    measured: dict[str, Any] = msgspec.to_builtins(evaluation.metrics.get(product.gates.metric, {}))
     return {
-        "partition": key,
-        "rows": CountedFacts.of(raw).count if raw else None,
-        "quarantined": CountedFacts.of(quarantine).count if quarantine else None,
-        "metric": metric,
         "candidate": measured.get("candidate"),
         "champion": measured.get("champion"),
-        "is_trained": space.ledger.current(product.name, "model", key) is not None,
-        "verdict": evaluation.verdict.decision if evaluation else None,
-        "release": ReleaseFacts.of(released).release if released else None,
+        "verdict": evaluation.verdict.decision,
     }
 
 
-def table(product: Product, rows: list[dict[str, Any]], serving: dict[str, str] | None = None) -> str:
+def table(product: Product, states: list[dict[str, Any]], serving: dict[str, str] | None = None) -> str:
     """The rows as a text table; with `serving`, a column of the release that served after each partition."""
     metric = product.gates.metric
     header = ["partition", "rows", "quarantined", f"{metric} candidate", f"{metric} champion", "verdict"]
@@ -44,7 +65,7 @@ def table(product: Product, rows: list[dict[str, Any]], serving: dict[str, str] 
             r["verdict"] or ("not asked" if r["is_trained"] else "no candidate"),
             (serving.get(r["partition"], "") if serving is not None else r["release"]) or "no one",
         ]
-        for r in rows
+        for r in states
     ]
     return columns([header, *lines])
 

@@ -8,6 +8,7 @@ from ml_assets.core.outcomes.maturity import is_matured, matures_at
 from ml_assets.spec.product import Product
 from resources.landing import Landing
 from resources.landing_digests import FileDigests
+from resources.ledger.partition_reads import outcomes_read, shown_since
 from resources.lineage import Lineage
 from resources.outcome_files import by_asset, outcome_digests, outcome_entries
 from resources.settings import Settings
@@ -28,24 +29,25 @@ def due_outcomes(
         for key, entries in outcome_entries(landing, product).items()
         if any(still_since < max(stat.st_mtime, stat.st_ctime) <= time.time() for stat in (e.stat() for e in entries.values()))
     }
+    read, shown = outcomes_read(lineage.ledger, product.name), shown_since(lineage.ledger, product.name, "realised")
     due = []
-    for key in sorted(lineage.ledger.partitions(product.name, "features")):
+    for key in lineage.ledger.partitions(product.name, "features"):
         named = by_asset(product, files.get(key, {}))
-        if key not in moving and _is_due(lineage, product, key, named, now):
+        if key not in moving and _is_due(product, key, named, now, read=read.get(key), shown=shown.get(key)):
             due.append((key, digest_json([named, is_matured(product, key, now)])[:12]))
     return due
 
 
-def _is_due(lineage: Lineage, product: Product, key: str, named: dict[str, str], now: datetime) -> bool:
-    outcomes = lineage.ledger.current(product.name, "outcomes", key)
-    if outcomes is None:
+def _is_due(
+    product: Product, key: str, named: dict[str, str], now: datetime, *, read: dict[str, str] | None, shown: str | None
+) -> bool:
+    """`read`: the files that the current outcomes were read from, None before there are any; `shown`: since when what they say
+    of what served is recorded."""
+    if read is None:
         return bool(named)
-    read = {given.asset: given.data_version for given in outcomes.recipe.inputs if given.asset.startswith("landing/")}
     if named and named != read:
         return True
-    at = matures_at(product, key)
-    if at is None or at > now:
+    if shown is None:
         return False
-    realised = lineage.ledger.current(product.name, "realised", key)
-    entries = lineage.ledger.evidence(realised.id) if realised else {}
-    return any(entry.at < at.isoformat() for entry in entries.values())
+    at = matures_at(product, key)
+    return at is not None and at <= now and shown < at.isoformat()

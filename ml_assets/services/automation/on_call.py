@@ -17,7 +17,7 @@ from ml_assets.services.judging.kept_candidate_text import kept_next
 from ml_assets.services.next_window import next_window
 from ml_assets.services.planning.plan import make_plan, tell
 from ml_assets.spec.product import Product
-from resources.endpoints.moves import moves_of
+from resources.endpoints.moves import last_move_before
 from resources.landing import Landing
 from resources.ledger import attempts as recorded
 from resources.ledger.triggers import frozen
@@ -88,8 +88,8 @@ def _serves(lineage: Lineage, product: Product) -> str:
     entry = lineage.ledger.pointer(product.name, "production")
     if entry is None:
         return ""
-    move, before = entry.body, [m.release for m in moves_of(lineage.ledger, product.name, "production")][-2:-1]
-    earlier = f"; before it {before[0]}" if before else ""
+    move, before = entry.body, last_move_before(lineage.ledger, product.name, "production", entry.seq)
+    earlier = f"; before it {before.release}" if before else ""
     return (
         f"release {move.release} in production since {entry.at[:16].replace('T', ' ')} UTC: {move.reason} (by {move.by}){earlier}"
     )

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from ml_assets.core.notices import Event, Notice, SentRecord
 from resources.ledger import tables as schema
+from resources.ledger.followed_records import records_of
 from resources.ledger.ledger import Ledger
 from resources.notify.channel import Channel, NotSent
 
@@ -20,8 +21,7 @@ TOLD_DAYS = 7
 
 def record(ledger: Ledger, product: str, notices: Sequence[Notice]) -> list[Notice]:
     """Record the notices of a product that are new, and the end of those that are no longer so; what was recorded."""
-    known = [notice for notice in recorded(ledger) if notice.product == product]
-    state = {notice.id: notice for notice in known}
+    state = {entry.body.id: entry.body for entry in records_of(ledger, "notice", Notice, product)}
     is_new = [notice for notice in notices if notice.id not in state or _is_back(notice, state[notice.id])]
     now, ids = datetime.now(UTC).isoformat(timespec="seconds"), {notice.id for notice in notices}
     is_past = [n for n in state.values() if n.event in LASTING and not n.is_over and n.id not in ids]
@@ -35,7 +35,10 @@ def send(ledger: Ledger, channels: Iterable[Channel]) -> list[str]:
     """Send each recorded notice by each channel that takes it and has not had it; why some were not sent."""
     since = (datetime.now(UTC) - timedelta(days=TOLD_DAYS)).isoformat()
     entries = ledger.records(Notice, schema.entries.c.kind == "notice", schema.entries.c.at >= since)
-    sent = ledger.records(SentRecord, schema.entries.c.kind == "sent")
+    if not entries:
+        return []
+    is_recent = (schema.entries.c.at >= since) | (schema.entries.c.seq > entries[0].seq)
+    sent = ledger.records(SentRecord, schema.entries.c.kind == "sent", is_recent)
     problems = []
     for channel in channels:
         had = {entry.body.notice for entry in sent if entry.body.channel == channel.name}

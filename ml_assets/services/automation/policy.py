@@ -25,6 +25,7 @@ from resources.ledger import attempts as recorded
 from resources.ledger import tables as schema
 from resources.ledger import triggers
 from resources.ledger.ledger import Ledger
+from resources.ledger.partition_reads import partitions_with
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance, DagsterRun
@@ -184,7 +185,7 @@ def _sounded(ledger: Ledger, product: Product, kind: TriggerKind, *, stage: str,
     if kind == "drift":
         return "; ".join(filter(None, (alarm(ledger, product, key, claim) for claim in claims)))
     spec, judged = product.retrain.loss, []
-    for earlier in sorted(ledger.partitions(product.name, stage), reverse=True):
+    for earlier in partitions_with(ledger, product.name, stage, claims[0]):
         evidence = evidence_of(ledger, product, earlier, claims[0], stage=stage) if earlier <= key else None
         if evidence is not None and "drop" in evidence.details.values and not evidence.details.values.get("is_provisional"):
             judged.append((earlier, evidence))

@@ -20,6 +20,7 @@ from ml_assets.spec.product import Product
 from resources.landing import Landing
 from resources.ledger import attempts as recorded
 from resources.ledger import probations
+from resources.ledger.partition_reads import partitions_with
 from resources.lineage import Lineage
 from resources.settings import Settings
 
@@ -73,9 +74,7 @@ class Causes:
     def moves(self) -> Iterator[Notice]:
         """Notices of recent moves of production."""
         since = (self.now - timedelta(days=TOLD_DAYS)).isoformat()
-        for entry in self.lineage.ledger.moves(self.product.name, "production"):
-            if entry.at < since:
-                continue
+        for entry in self.lineage.ledger.moves(self.product.name, "production", since=since):
             move, is_back = entry.body, entry.kind == "rollback"
             title = f"release {move.release} serves in production{' again: rolled back' if is_back else ''}"
             yield self._notice(
@@ -137,12 +136,12 @@ class Causes:
 
     def worth(self) -> Iterator[Notice]:
         """What served the newest partition with outcomes was worse than promised, or worth less; it is over with the next one."""
-        realised = sorted(self.lineage.ledger.partitions(self.product.name, "realised"), reverse=True)
         for claim, what in (
             (HOLDS, "what served is worse than promised"),
             (VALUE_HOLDS, "what served is worth less than promised"),
         ):
-            looks = ((key, evidence_of(self.lineage.ledger, self.product, key, claim, stage="realised")) for key in realised)
+            keys = partitions_with(self.lineage.ledger, self.product.name, "realised", claim)
+            looks = ((key, evidence_of(self.lineage.ledger, self.product, key, claim, stage="realised")) for key in keys)
             known = ((key, look) for key, look in looks if look is not None and look.details.values)
             partition, newest = next(known, ("", None))
             if newest is not None and not newest.passed:

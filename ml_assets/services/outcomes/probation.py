@@ -128,9 +128,11 @@ def _asked_again(
     bad, partitions = recalls.derived(lineage.ledger, product.name), []
     sums: dict[str, Sums] = {}
     about: dict[str, PromiseFacts] = {}
-    for key in sorted(lineage.ledger.partitions(product.name, "realised")):
+    for key in lineage.ledger.partitions(product.name, "realised"):
+        if key <= move.body.as_of or not is_matured(product, key, now):
+            continue
         realised = lineage.ledger.current(product.name, "realised", key)
-        if key <= move.body.as_of or realised is None or realised.id in bad or not is_matured(product, key, now):
+        if realised is None or realised.id in bad:
             continue
         promises = RealisedFacts.of(realised).promises.get(move.body.bundle, ())
         known = [promise for promise in promises if promise.units >= 2]
