@@ -243,7 +243,10 @@ def configured_keys(setting: str) -> "tuple[ApiKey, ...]":
     try:
         keys = parse_keys(Path(setting).read_text())
     except OSError as error:
-        raise KeysRefused(f"the file of ML_ASSETS_KEYS cannot be read: {error.strerror}") from error
+        raise KeysRefused(
+            f"the file of ML_ASSETS_KEYS cannot be read: {error.strerror}; it holds the lines that `ml-assets serve --new-key "
+            "predict` prints"
+        ) from error
     if not keys:
         raise KeysRefused("the file of ML_ASSETS_KEYS holds no key: without one, anyone could send requests")
     return keys
