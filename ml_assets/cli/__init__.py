@@ -15,6 +15,8 @@ from resources.environment import pin
 from resources.project_file import current_folder, with_project
 from resources.settings import settings
 
+SHOWN = 10
+"""Commands that a refusal lists; of more it names the one that is meant alone."""
 COMMANDS = {
     "path": {
         "init": "Make a project folder of your own, for products outside of this package.",
@@ -109,7 +111,8 @@ class LazyGroup(click.Group):
 
             names = self.list_commands(ctx)
             near = get_close_matches(args[0], names, n=1)
-            meant = f" Did you mean '{near[0]}'?" if near else f" There are: {', '.join(names)}."
+            listed = f" There are: {', '.join(names)}." if len(names) <= SHOWN else ""
+            meant = f" Did you mean '{near[0]}'?" if near else listed
             raise click.UsageError(error.message + meant, ctx) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
