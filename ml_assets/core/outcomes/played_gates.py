@@ -118,7 +118,7 @@ def _is_retired(gates: PlayedGates, roles: PlayedRoles, tested: range, paid: tup
 
 
 def _kept(gates: PlayedGates, roles: PlayedRoles, at: int) -> Iterator[int]:
-    """The candidates that are undecided beside what serves now and that have windows left, the one to be asked first."""
+    """The candidates that are undecided next to what serves now and that have windows left, the one to be asked first."""
     answers: dict[int, list[PlayedVerdict]] = {}
     for place in range(at - 1, at - gates.windows, -1):
         asked_there = [answer for answer in reversed(roles.answers) if answer.question.at == place]

@@ -136,7 +136,7 @@ class Causes:
             )
 
     def worth(self) -> Iterator[Notice]:
-        """What served the newest partition with outcomes was worse than promised, or worth less; it is over with the next one."""
+        """The newest partition with outcomes was served worse than promised, or worth less; it is over with the next one."""
         realised = sorted(self.lineage.ledger.partitions(self.product.name, "realised"), reverse=True)
         for claim, what in (
             (HOLDS, "what served is worse than promised"),

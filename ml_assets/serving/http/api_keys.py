@@ -42,12 +42,12 @@ class ApiKey:
 
     @property
     def id(self) -> str:
-        """What tells it from others, in the ledger and in messages."""
+        """The short name that tells it from others, in the ledger and in messages."""
         return self.digest[:8]
 
     @property
     def name(self) -> str:
-        """What it is called in logs."""
+        """The name in logs."""
         return self.owner or self.id
 
     @property
