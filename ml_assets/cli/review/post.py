@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ml_assets.cli.shared.group import Group
 from resources.settings import settings
 
 if TYPE_CHECKING:
