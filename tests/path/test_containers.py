@@ -32,8 +32,6 @@ from tests.support.shared import link_parsed_projects
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1500)]
 SECONDS = 900
-INSIDE = {"3000", "3001", "5000", "8810"}
-"""The ports that containers use, one address each: here they share one."""
 RUNS = "query { runsOrError { ... on Runs { results { id status jobName } } } }"
 GIVEN = {"S3_ACCESS_KEY": "testing", "S3_SECRET_KEY": "testing", "COMMIT": "c" * 40}
 

@@ -18,7 +18,6 @@ FIRST, SECOND, *_ = DAYS
 RATIO = """select id, placed_at, city, amount, items, hour(placed_at) as hour
 from {{ ref('shop_requests') }}
 """
-PLAIN_FEATURES = ("\n    hour: int = pa.Field(ge=0, le=23)", "")
 
 
 def least(folder: Path, *, without: tuple[str, ...] = ("class Request.*?(?=TABLES = )",)) -> Home:
