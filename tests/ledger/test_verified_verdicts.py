@@ -24,15 +24,7 @@ def promoted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     deliver(home, FIRST, SECOND)
     assert home.run(FIRST, only=DATA).success
     assert home.run(SECOND, only=(*DATA, "model", "evaluation", "release")).success
-    home.space.endpoints.move(
-        "promotion",
-        home.get("release", SECOND),
-        environment="production",
-        by="a test",
-        reason="first",
-        expected=None,
-        is_proven=True,
-    )
+    home.serve(SECOND)
     yield home
     home.close()
 
