@@ -80,7 +80,7 @@ def release_status(lineage: Lineage, product: Product, release: Manifest) -> Rel
     approval_reason = permit.approval_reason or weakened_after_a_look(lineage, product, evaluation)
     approved = approvals(statements, approval_reason=approval_reason, four_eyes=product.gates.four_eyes, overridden_by=overrode)
     moves = moves_of(lineage.ledger, product.name, "production")
-    answering = lineage.ledger.by_prefix(moves[-1].bundle) if moves else []
+    serving = lineage.ledger.by_prefix(moves[-1].bundle) if moves else []
     decision = decide(
         bundle=release.snapshot,
         as_of=release.partition,
@@ -96,7 +96,7 @@ def release_status(lineage: Lineage, product: Product, release: Manifest) -> Rel
         approvals=approved,
         is_verdict_used=any(
             served.partition == release.partition and evaluation.id in [given.manifest for given in served.recipe.inputs]
-            for served in answering
+            for served in serving
         ),
     )
     if decision.action == "promote" and (why := frozen(lineage.ledger, product.name, datetime.now(UTC))):

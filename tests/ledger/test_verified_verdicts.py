@@ -65,7 +65,7 @@ def test_a_release_whose_scores_say_otherwise_is_not_promoted_and_the_next_step_
         refused = home.run("", only=["endpoint/production"]).errors["endpoint/production"]
     assert "may not serve: its stored scores give REJECT, not ACCEPT: floor: " in refused
     assert "`ml-assets verify` says what was changed" in refused
-    assert home.answering() is None
+    assert home.serving() is None
     assert home.run("", only=["endpoint/production"]).success, "with the scores as they were it may"
     home.close()
 

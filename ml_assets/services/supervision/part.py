@@ -82,7 +82,7 @@ class Part:
         return self.needs is None or self.needs.is_file()
 
 
-def answers(url: str) -> Callable[[float], bool]:
+def responds(url: str) -> Callable[[float], bool]:
     """Whether a GET of the address gives 200."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # those of the environment are for other hosts
 

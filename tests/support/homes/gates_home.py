@@ -55,7 +55,7 @@ def _run(own_home: Home, delivery: Callable[[str], dict[str, bytes]]) -> None:
         own_home.deliver(key, delivery(key))
         run = own_home.run(key, only=STAGES)
         assert not run.errors, run.errors
-        if own_home.current("release", key) and own_home.answering() is None:
+        if own_home.current("release", key) and own_home.serving() is None:
             own_home.serve(key)
 
 

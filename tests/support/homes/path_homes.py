@@ -156,7 +156,7 @@ class Home:
         kinds = [entry.kind for entry in self.space.ledger.entries()]
         return {kind: kinds.count(kind) for kind in sorted(set(kinds))}
 
-    def answering(self, environment: str = "production") -> str | None:
+    def serving(self, environment: str = "production") -> str | None:
         """The name of the release that answers, by the ledger; the pointer file must say the same."""
         entry = self.space.ledger.pointer(self.name, environment)
         shown = pointer.read(self.space.settings.pointer(self.name, environment))
