@@ -19,7 +19,7 @@ import yaml
 from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.services.verify.home import verify
 from ml_assets.serving.http.api_keys import new_key
-from resources.dagster_webserver import Webserver
+from resources.http.dagster_webserver import Webserver
 from resources.settings import ROOT, settings
 from resources.tracking.mlflow_catalogue import Catalogue
 from tests.support.browser import eventually
