@@ -231,7 +231,9 @@ def _hint(lineage: Lineage, product: Product, statuses: list[ReleaseStatus] | No
         for status in (release_statuses(lineage, product) if statuses is None else statuses)
         if status.decision.action == "wait"
     ]
-    return f". Waiting: {', '.join(names)}" if names else ". Nothing waits"
+    if names:
+        return f". Waiting: {', '.join(names)}"
+    return f". Nothing waits; `ml-assets status {product.name}` shows what serves, and why"
 
 
 def _is_named(release: Manifest, name: str) -> bool:

@@ -317,7 +317,7 @@ def test_an_alias_that_lags_behind_is_moved_without_a_refusal_and_one_that_a_per
     assert approved.refused() == []
     client.set_model_version_tag("flights", shown.version, registry.APPROVED_BY, "cleo")
     client.set_registered_model_alias("flights", "production", shown.version)
-    assert "Nothing waits; 2013-03.aaaaaaaa serves" in reconcile(product, space.lineage, space.tracking)
+    assert "shows what serves, and why; 2013-03.aaaaaaaa serves" in reconcile(product, space.lineage, space.tracking)
     assert registry.shown(client, "flights", "production") is None
     assert [entry.body["via"] for entry in approved.entries("refusal")] == ["mlflow"]
 
