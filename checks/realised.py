@@ -1,4 +1,4 @@
-"""What served kept what was promised of it. These inform (WARN): an estimate is never evidence, and an alarm blocks nothing."""
+"""Whether served releases kept their promises. These inform (WARN): an estimate is no evidence, and an alarm blocks nothing."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime

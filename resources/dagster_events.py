@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
 _OWN_ERROR = re.compile(r"^(?:ml_assets|resources|checks|sensors)(?:\.\w+)+: ")
-"""What Dagster puts before the message of an error of this project."""
+"""The prefix that Dagster puts before the message of an error of this project."""
 
 
 def failure_message(failure: "StepFailureData") -> str:

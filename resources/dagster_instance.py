@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dagster import DagsterInstance
 
 ABOVE = ("", "ml_assets.")
-"""What this package's name begins with, in a checkout and where it is built."""
+"""The beginning of this package's name, in a checkout and where it is built."""
 CONFIG: dict[str, Any] = {
     "telemetry": {"enabled": False},
     "nux": {"enabled": False},
@@ -39,7 +39,7 @@ EARLIER = [
     | {"run_monitoring": {"enabled": True, "max_runtime_seconds": 3600}},
     *(CONFIG | {"run_coordinator": {"module": f"{above}resources.dagster_queue", "class": "ProductQueue"}} for above in ABOVE),
 ]
-"""What older code wrote, or the same code in a checkout or built: replaced. A file that somebody edited is left alone."""
+"""Texts that older code wrote, or the same code in a checkout or built: replaced. A file that somebody edited is left alone."""
 LAUNCHERS: list[dict[str, Any]] = [
     {
         "module": f"{above}resources.workers.launcher",

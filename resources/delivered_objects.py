@@ -24,7 +24,7 @@ SEEN_SECONDS = 2.0
 MARKS = ".objects.json"
 """In the local folder of a product: the mark of each object that is there, by name."""
 _MARK = ("ETag", "etag", "md5Hash", "generation", "checksum", "LastModified", "mtime", "created", "size")
-"""What drivers say of an object that changes when its bytes do."""
+"""The entries of drivers about an object that change when its bytes do."""
 
 
 @dataclass
@@ -86,7 +86,7 @@ def open_deliveries(url: str) -> DeliveredObjects:
 
 
 def mark(entry: Mapping[str, Any]) -> str:
-    """What tells that an object has other bytes now, of what its driver says of it."""
+    """The mark that tells that an object has other bytes now, of what its driver says of it."""
     return " ".join(f"{name}={entry[name]}" for name in _MARK if entry.get(name) is not None)
 
 
@@ -98,7 +98,7 @@ def _is_plain(name: str) -> bool:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """One process at a time: a mark must not be written beside another's bytes."""
+    """One process at a time: a mark must not be written next to another's bytes."""
     with (folder / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -61,7 +61,7 @@ class Landing:
         return self._all_there(product, {t: self.file(product, t) for t in product.delivery.reference})
 
     def listing(self, product: Product) -> "Listing":
-        """What is delivered now: each folder is listed once, no file is opened."""
+        """The deliveries that are there now: each folder is listed once, no file is opened."""
         folder = self.folder(product)
         return Listing(product, {table: _files(folder / table) for table in product.delivery.tables})
 
@@ -93,7 +93,7 @@ def open_landing(folder: Path, url: str = "") -> Landing:
 
 @dataclass(frozen=True)
 class Listing:
-    """What the folders of a product's tables hold at one moment: files by table and name, those with a leading dot left out."""
+    """The files of a product's tables at one moment: files by table and name, those with a leading dot left out."""
 
     product: Product
     files: Mapping[str, Mapping[str, os.DirEntry[str]]]

@@ -35,7 +35,7 @@ def outcome_digests(landing: Landing, product: Product, digests: FileDigests) ->
 
 
 def put_outcomes(landing: Landing, product: Product, partition: str, content: bytes) -> Path | str:
-    """Deliver a file of outcomes beside those that are there: written aside, then renamed. It is named by its digest, so that
+    """Deliver a file of outcomes next to those that are there: written aside, then renamed. It is named by its digest, so that
     the same content is there once."""
     labels = product.labels
     assert labels is not None

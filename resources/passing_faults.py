@@ -27,8 +27,8 @@ _REGISTRY = ("TEMPORARILY_UNAVAILABLE", "INTERNAL_ERROR", "RESOURCE_EXHAUSTED", 
 
 
 def passing_fault(error: BaseException) -> str:
-    """What will pass, in words, of an error or of what it came from; empty where nothing says that it does. An error that our own
-    code worded passes only where it says so by its class: any other names the culprit and what a person does."""
+    """The fault that will pass, in words, of an error or of its cause; empty where nothing says that it does. An error that
+    our own code worded passes only where it says so by its class: any other names the culprit and what a person does."""
     if isinstance(error, PassingFault):
         return _first_line(error)
     if isinstance(error, MlAssetsError):

@@ -1,4 +1,4 @@
-"""What the variables of the project may say: each value is taken, or refused with what to write instead."""
+"""The allowed values of the project's variables: each value is taken, or refused with what to write instead."""
 
 import re
 from collections.abc import Iterable, Mapping

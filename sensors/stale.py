@@ -85,6 +85,6 @@ def _satisfied(lineage: Lineage, product: Product, partition: str, key: str, sou
 
 
 def _last_other(ledger: Ledger, product: Product, key: str) -> datetime | None:
-    """When other code than this was the reason last: what was made for this one before then may have been made anew since."""
+    """When other code than this was the reason last: what was made for this one before then may have been made again since."""
     others = [entry.at for entry in triggers(ledger, product.name) if entry.body.kind == "code" and entry.body.key != key]
     return datetime.fromisoformat(others[-1]) if others else None

@@ -1,4 +1,4 @@
-"""The reference of the settings, from the class that reads them; what each is for stands in docs/operations.md."""
+"""The reference of the settings, from the class that reads them; docs/operations.md says what each is for."""
 
 import re
 from dataclasses import fields

@@ -121,7 +121,7 @@ def _as_reference(product: Product, labels: LabelsSpec) -> Product:
 
 
 def _output(labelled: pl.DataFrame, arrived: Came, requests: bytes, product: Product) -> Output:
-    """What is trained and tested on is the canonical content: another file with the same outcomes makes no model stale."""
+    """The output. Its data version is the canonical content: another file with the same outcomes makes no model stale."""
     content = parquet_bytes(labelled)
     members = {"features.parquet": content, "requests.parquet": requests, LABELS: parquet_bytes(arrived.known), **arrived.files}
     reasons: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""realised: served predictions of a partition beside their outcomes, by release and by way of serving."""
+"""realised: served predictions of a partition next to their outcomes, by release and by way of serving."""
 
 import json
 from collections.abc import Mapping
@@ -68,7 +68,7 @@ def build(inputs: Answered, product: Product, partition: str) -> Output:
 def _promises(
     inputs: Answered, rows: pl.DataFrame, bundle: str, released: ServedRelease, product: Product
 ) -> list[dict[str, Any]]:
-    """What the release promised when it replaced another, on the rows with an outcome that it served: each row once, with the
+    """The promises of the release when it replaced another, on the rows with an outcome that it served: each row once, with the
     score that was served and the one that the replaced release would have given."""
     last = last_answers(inputs.predictions, bundle)
     questions = rows[last[ROW].to_list()]

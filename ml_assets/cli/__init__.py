@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from ml_assets.cli.shared.examples import with_examples
+from ml_assets.cli.shared.group import Group
 from ml_assets.errors import MlAssetsError
 from resources.environment import pin
 from resources.project_file import current_folder, with_project
@@ -80,7 +81,7 @@ COMMANDS = {
 """The commands of each folder, with their help. A folder's own name is the command that groups the rest of it."""
 
 
-class LazyGroup(click.Group):
+class LazyGroup(Group):
     """A group whose commands are modules of their own names: `folders` is {folder of `ml_assets/cli`: {command: help}}."""
 
     def __init__(self, *args: Any, folders: Mapping[str, Mapping[str, str]] = COMMANDS, prefix: str = "", **options: Any) -> None:
@@ -99,18 +100,6 @@ class LazyGroup(click.Group):
             return None
         module: Any = importlib.import_module(f"ml_assets.cli.{folder}" + ("" if cmd_name == folder else f".{cmd_name}"))
         return with_examples(module.command, f"{self.prefix}{cmd_name}")
-
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
-        """Return the named command with what follows it. Raises UsageError for an unknown name, with the one most like it."""
-        try:
-            return super().resolve_command(ctx, args)
-        except click.UsageError as error:
-            from difflib import get_close_matches
-
-            names = self.list_commands(ctx)
-            near = get_close_matches(args[0], names, n=1)
-            meant = f" Did you mean '{near[0]}'?" if near else f" There are: {', '.join(names)}."
-            raise click.UsageError(error.message + meant, ctx) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands by folder, without importing them."""

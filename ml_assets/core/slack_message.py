@@ -8,7 +8,7 @@ from ml_assets.core.notices import Notice, one_line, subject, worst_first
 MARKS = {"error": "🔴", "warning": "🟠", "info": "🔵"}
 OVER = "✅"
 LONGEST_HEADER, LONGEST_TEXT, LONGEST_FIELD = 150, 3000, 1900
-"""What Slack takes of each kind of text, in characters; of a field 2000 with its label."""
+"""The most that Slack takes of each kind of text, in characters; of a field 2000 with its label."""
 MOST_IN_DIGEST = 20
 """Notices that a digest shows: two blocks each, of the fifty that Slack takes."""
 

@@ -10,7 +10,7 @@ from resources.lineage import Lineage
 
 
 class Extract(dg.Config):
-    """What a source is asked for."""
+    """The query or URL that a source is asked with."""
 
     table: str = Field(description="The table whose source in product.yaml is asked.")
     partition: str = Field(default="", description="The partition; none for a static or a reference table.")

@@ -53,7 +53,7 @@ def outcomes_job(product: Product) -> UnresolvedAssetJobDefinition:
     return dg.define_asset_job(
         f"{product.name}_outcomes",
         selection=dg.AssetSelection.assets(*keys),
-        description=f"Outcomes of one {product.partitions.every}, and what served it beside them.",
+        description=f"Outcomes of one {product.partitions.every}, and what served it next to them.",
         tags={"product": product.name},
     )
 

@@ -81,7 +81,7 @@ def release_status(lineage: Lineage, product: Product, release: Manifest) -> Rel
     approval_reason = permit.approval_reason or weakened_after_a_look(lineage, product, evaluation)
     approved = approvals(statements, approval_reason=approval_reason, four_eyes=product.gates.four_eyes, overridden_by=overrode)
     moves = moves_about(lineage.ledger, product.name, "production", release.snapshot)
-    answering = manifests_of(lineage.ledger, moves[-1].bundle) if moves else []
+    serving = manifests_of(lineage.ledger, moves[-1].bundle) if moves else []
     decision = decide(
         bundle=release.snapshot,
         as_of=release.partition,
@@ -97,7 +97,7 @@ def release_status(lineage: Lineage, product: Product, release: Manifest) -> Rel
         approvals=approved,
         is_verdict_used=any(
             served.partition == release.partition and evaluation.id in [given.manifest for given in served.recipe.inputs]
-            for served in answering
+            for served in serving
         ),
     )
     if decision.action == "promote" and (why := frozen(lineage.ledger, product.name, datetime.now(UTC))):
@@ -232,7 +232,9 @@ def _hint(lineage: Lineage, product: Product, statuses: list[ReleaseStatus] | No
         for status in (release_statuses(lineage, product) if statuses is None else statuses)
         if status.decision.action == "wait"
     ]
-    return f". Waiting: {', '.join(names)}" if names else ". Nothing waits"
+    if names:
+        return f". Waiting: {', '.join(names)}"
+    return f". Nothing waits; `ml-assets status {product.name}` shows what serves, and why"
 
 
 def _is_named(release: Manifest, name: str) -> bool:

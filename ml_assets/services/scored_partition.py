@@ -22,7 +22,7 @@ def scored_partition(
     stage: str,
     build: "Callable[[Served, Product, str], Output]",
 ) -> tuple[Build, Manifest] | None:
-    """What `build` makes of the partition's features and the release, and the release; None while none has served. Raises
+    """The output of `build` on the partition's features and the release, and the release; None while none has served. Raises
     InputStale."""
     from ml_assets.builders.monitoring import Served
 

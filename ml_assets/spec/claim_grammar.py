@@ -96,6 +96,7 @@ class _Parser:
         self.text, self.at = text, 0
 
     def comparison(self) -> ClaimForm:
+        """The claim, which is the whole text. Raises ClaimTextError."""
         left, less = self._sum()
         sign = self._sign("<", ">", what="a comparison: > or <")
         right, limit = self._sum()

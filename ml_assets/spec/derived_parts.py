@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 RELATIONS = ("requests", "labels", "features")
 """The dbt models that every product has, after its name."""
 ENTRIES = (f"{__name__}:completed", f"{__name__}:derived_dbt")
-"""What computes the parts that follow: of products that have such parts it counts as code of the stages that use them."""
+"""The code that computes the parts that follow: of products that have such parts it is code of the stages that use them."""
 FOLLOWS = "follows_from_a_table"
 """An attribute of the models that no one wrote."""
 _HELD_BY_REQUESTS = ("greater_than_or_equal_to", "less_than_or_equal_to", "isin", "equal_to", "in_range")

@@ -24,7 +24,7 @@ RATIOS = (
 INCOMPARABLE = "calibration_error"
 """A mean of absolute gaps: a difference of two is let through at 4 to 37 % where 1 % is declared, whatever the bound."""
 WITHOUT_RELEASE: frozenset[Model] = frozenset({"candidate", "baseline"})
-"""What is there before anything was released."""
+"""The models that are there before anything was released."""
 OTHER_NAMES: Mapping[str, str] = {
     **dict.fromkeys(("true_positive_rate", "recall", "sensitivity"), "tpr"),
     **dict.fromkeys(("false_positive_rate", "fall_out"), "fpr"),

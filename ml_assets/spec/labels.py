@@ -46,8 +46,8 @@ class LabelsSpec(Section):
 
 
 class ProbationSpec(Section):
-    """What a promotion promised is asked again on served rows, in `after` complete partitions at least, at the level `alpha` over
-    all looks. A broken promise rolls the release back, or is told to people."""
+    """The probation of promotions: what each promised is asked again on served rows, in `after` complete partitions at least, at
+    the level `alpha` over all looks. A broken promise rolls the release back, or is told to people."""
 
     after: int = Field(default=2, ge=1)
     on_broken: Literal["rollback", "tell"] = "tell"
@@ -55,7 +55,7 @@ class ProbationSpec(Section):
 
 
 def outcomes_problem(section: LabelsSpec | ProbationSpec | None, others: Mapping[str, Any]) -> str:
-    """What is wrong with either section next to those before it in product.yaml; empty if nothing is, or these cannot be read."""
+    """The problem of either section next to those before it in product.yaml; empty if nothing is, or these cannot be read."""
     if isinstance(section, ProbationSpec) and others.get("labels") is None:
         return "a promise is asked again on outcomes of what served: declare `labels: {matures: 30d}`"
     if isinstance(section, LabelsSpec) and {"task", "partitions", "delivery"} <= others.keys():

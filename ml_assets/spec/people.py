@@ -10,7 +10,7 @@ from ml_assets.spec.base_section import Section
 Act = Literal["approve", "override", "rollback", "recall", "accept", "reopen", "freeze", "shadow", "erase", "restore"]
 """Decisions, by the name of their command; whoever may approve may refuse."""
 NAME = r"[A-Za-z0-9_.@+-]{1,64}"
-"""What a person may be called, here, as the owner of a key, and by a proxy."""
+"""The names that a person may have, here, as the owner of a key, and by a proxy."""
 Person = Annotated[str, Field(pattern=f"^{NAME}$")]
 People = tuple[Person, ...]
 

@@ -21,7 +21,7 @@ BOUNDS = ("start", "end")
 PARTITION = "{partition}"
 REFERENCES = ("env:", "file:")
 _PARAMETER = re.compile(r"(?<![:\w\\]):(\w+)(?!:)")
-"""What SQLAlchemy takes for a parameter of a query."""
+"""Text that SQLAlchemy takes for a parameter of a query."""
 
 
 class SourceSpec(Section):

@@ -16,7 +16,7 @@ Metric = Literal[
 
 @dataclass(frozen=True, kw_only=True)
 class TaskKind:
-    """What a task is made of. `loss` is CatBoost's name of what a model minimizes by default; `is_classifier`: scores are
+    """The parts of a task. `loss` is CatBoost's name of what a model minimizes by default; `is_classifier`: scores are
     probabilities; `metrics` are those of its claims. `harm` is the metric by which a model is called worse, and `tuned` the one
     that a search improves where the first one of the gates cannot be."""
 

@@ -163,6 +163,10 @@ def _explain(details: ErrorDetails, *, file: Path, written: Parsed, model: type[
         message = moved.get(key) or f"unknown key; {unknown_name(key, allowed=section.model_fields)}"
     elif kind == "missing":
         message = f"the key is missing; its section takes: {', '.join(sorted(_section_at(model, loc[:-1]).model_fields))}"
+    elif kind == "union_tag_invalid":
+        tag, key, allowed = (details["ctx"][name] for name in ("tag", "discriminator", "expected_tags"))
+        hint = unknown_name(tag, allowed=allowed.replace("'", "").split(", "))
+        message = key.strip("'") + f": '{tag}' is not known; {hint}"
     elif kind == "value_error" and isinstance(value, dict | list):
         message = details["msg"].removeprefix("Value error, ")
     else:

@@ -187,6 +187,7 @@ class _LookEntries:
 
     @classmethod
     def of(cls, connection: Connection, product: str) -> "_LookEntries":
+        """Those of a product."""
         columns = schema.looks.c
         seqs: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
         for row in connection.execute(select(columns.seq, columns.window).where(columns.product == product)):

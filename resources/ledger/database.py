@@ -77,7 +77,7 @@ def _refuse_later(connection: Connection, url: str) -> None:
 
 
 def fact(connection: Connection, name: str) -> str | None:
-    """What the ledger's database says about itself, such as the version of its tables; None where it says nothing."""
+    """A fact that the ledger's database states about itself, such as the version of its tables; None where it says nothing."""
     return connection.scalar(select(schema.ledger_facts.c.value).where(schema.ledger_facts.c.name == name))
 
 

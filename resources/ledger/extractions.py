@@ -1,4 +1,4 @@
-"""What the declared sources of a product were asked for, in the ledger."""
+"""The requests to the declared sources of a product, in the ledger."""
 
 from ml_assets.core.lineage.extractions import ExtractionRecord
 from resources.ledger.followed_records import records_of

@@ -1,4 +1,4 @@
-"""What whoever follows a ledger asks it, without an entry of its own: its identity, and its newest entry."""
+"""The questions of whoever follows a ledger, without an entry of its own: its identity, and its newest entry."""
 
 from sqlalchemy import select
 

@@ -46,7 +46,7 @@ def identity(connection: Connection) -> str | None:
 
 
 def read(path: Path) -> Belonging | None:
-    """What a home remembers; None if it belongs to no ledger yet, or if the file says nothing any more."""
+    """The memory of a home; None if it belongs to no ledger yet, or if the file says nothing any more."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=Belonging)
     except (FileNotFoundError, msgspec.DecodeError, UnicodeDecodeError):

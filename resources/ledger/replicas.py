@@ -54,7 +54,7 @@ class Seen(msgspec.Struct, frozen=True):
         return self.silent_seconds > SILENT_SECONDS
 
     def sentence(self) -> str:
-        """What it serves, in words."""
+        """The release that it serves, in words."""
         replica = self.replica
         what = f"serves {replica.release}" if replica.release else "serves nothing"
         candidate = f", next to it {replica.candidate}" if replica.candidate else ""

@@ -7,7 +7,7 @@ from sqlalchemy import Text as AnyText
 
 metadata = MetaData()
 volatile = MetaData()
-"""What says something about now: not in the chain, and lost without harm."""
+"""The tables about the present: not in the chain, and lost without harm."""
 # the order of partition keys is that of their bytes, whatever language a PostgreSQL server speaks
 Text = AnyText().with_variant(AnyText(collation="C"), "postgresql")
 _DELIVERED = column("producer").is_(None)

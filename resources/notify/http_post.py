@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from resources.no_redirects import open_without_redirects
+from resources.http.no_redirects import open_without_redirects
 from resources.notify.channel import SECONDS, Undelivered
 
 SHOWN_BYTES = 200

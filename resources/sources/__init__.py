@@ -1,1 +1,1 @@
-"""What declared sources of deliveries are asked: databases, and files by their URL."""
+"""The places that declared sources of deliveries are in: databases, and files by their URL."""

@@ -139,7 +139,7 @@ class Database:
         return QueryRefused(f"{self.name}: the query fails: {message}")
 
     def _hidden(self, error: object) -> str:
-        """What a driver says, in one line, without the URL and the password in it."""
+        """The message of a driver, in one line, without the URL and the password in it."""
         parts, message = urlsplit(self.url), " ".join(str(error).split())
         secrets = {self.url, parts.query, parts.password or "", unquote(parts.password or "")}
         for secret in sorted(filter(None, secrets), key=len, reverse=True):

@@ -14,7 +14,7 @@ from resources.store.remote_blobs import open_filesystem
 from resources.store.remote_faults import RemotePlace, place_of
 
 _TIMES = ("LastModified", "last_modified", "updated", "mtime", "created")
-"""What drivers call the time of an object's last change."""
+"""The names that drivers have for the time of an object's last change."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What an object store answers when it doesn't do what it was asked: passing faults are tried again, the others are worded.
+"""The answers of an object store when it doesn't do what it was asked: passing faults are tried again, the others are worded.
 
 Every driver of fsspec raises errors of its own library; they are told apart by what these have in common.
 """
@@ -30,7 +30,7 @@ _KEYS = {
     "gs": "GOOGLE_APPLICATION_CREDENTIALS",
     "abfs": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
 }
-"""What the drivers read credentials from, by scheme."""
+"""The variables that drivers read credentials from, by scheme."""
 
 
 class StoreRefused(MlAssetsError):
@@ -56,7 +56,7 @@ class RemotePlace:
         return f"bucket {self.root.strip('/').partition('/')[0]!r}" if self.scheme in _KEYS else f"the store {self.root}"
 
     def key(self, name: str) -> str:
-        """What an object is called in its bucket; of the store itself, its list."""
+        """The name of an object in its bucket; of the store itself, its list."""
         key = name.strip("/").removeprefix(
             self.root.strip("/").partition("/")[0] if self.scheme in _KEYS else self.root.strip("/")
         )
@@ -87,7 +87,7 @@ class RemotePlace:
         raise AssertionError
 
     def find(self, filesystem: Any, folder: str) -> Mapping[str, Mapping[str, Any]]:
-        """What the driver says of every object below a folder, by name; nothing where there is no folder. Raises StoreAway and
+        """The driver's entry for every object below a folder, by name; nothing where there is no folder. Raises StoreAway and
         StoreRefused."""
 
         def listing() -> dict[str, Mapping[str, Any]]:

@@ -30,7 +30,7 @@ EXAMPLE = {"artifact_path": EXAMPLE_FILE, "type": "dataframe", "pandas_orient": 
 
 @dataclass(frozen=True)
 class Described:
-    """What MLflow shows of a model's input and answer: types (MLflow's names) by column, and rows of the inputs as an example."""
+    """The signature of a model in MLflow: types (MLflow's names) by column, and rows of the inputs as an example."""
 
     name: str
     inputs: Mapping[str, str]
@@ -102,7 +102,7 @@ def damage(folder: Path, members: Mapping[str, str]) -> str:
 
 
 def foreign_keys(content: bytes) -> str:
-    """What an MLmodel file names that ours does not, as it would be executed; empty for nothing."""
+    """The keys of an MLmodel file that ours does not have, as it would be executed; empty for nothing."""
     try:
         flavors = yaml.safe_load(content)["flavors"]
         flavor = flavors[FLAVOR]

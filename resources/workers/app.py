@@ -1,4 +1,4 @@
-"""What a worker runs: `celery --app resources.workers.app worker`, which `ml-assets up --only worker` starts."""
+"""The application of a worker: `celery --app resources.workers.app worker`, which `ml-assets up --only worker` starts."""
 
 from typing import Any
 

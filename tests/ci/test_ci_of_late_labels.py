@@ -90,7 +90,7 @@ def test_a_change_is_compared_on_windows_whose_outcomes_came_and_rebuilds_models
     assert (answer.code, answer.report["outcome"]) == (0, "ACCEPT"), answer.stdout
     rows = {claim["name"]: claim["rows"] for claim in comparison["judged"]["verdict"]["claims"]}
     assert rows["not_worse"] == 2 * ROWS, "each is known"
-    assert comparison["production"]["release"] == late.home.answering()
+    assert comparison["production"]["release"] == late.home.serving()
     assert {stage["stage"] for stage in answer.report["stale"]}.isdisjoint({"features", "outcomes", "predictions", "monitoring"})
     assert [entry.hash for entry in Ledger(f"sqlite:///{late.home.folder / 'ledger.db'}").entries()] == before
 

@@ -41,7 +41,7 @@ def test_a_range_is_run_in_order_and_a_failure_stops_no_later_partition(backfill
     assert f"3/3 shop {FOURTH}" in done.output
     assert f"1 of 3 failed: {SECOND}; the same command runs them again" in done.output
     assert done.exit_code == 1
-    assert home.answering() == home.get("release", FOURTH).facts["release"]
+    assert home.serving() == home.get("release", FOURTH).facts["release"]
 
 
 def test_dagster_shows_a_run_of_the_command_line_under_its_job(backfilled: tuple[Home, Result]) -> None:

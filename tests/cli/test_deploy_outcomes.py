@@ -70,7 +70,7 @@ def test_what_gives_no_answer_or_refuses_ends_with_3(checkout: Checkout) -> None
         3,
         "set ML_ASSETS_DAGSTER_TOKEN to a token that may launch runs",
     )
-    moved = checkout.with_answers(workspaceOrError=307)
+    moved = checkout.with_answers(workspaceOrError=302)
     assert moved.code == 3
     assert "it redirects to http://elsewhere.invalid/" in moved.error
     assert "it has ml_assets" in checkout.with_answers("--location", "ml_asets").error

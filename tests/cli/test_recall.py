@@ -50,13 +50,13 @@ def test_without_apply_it_tells_what_was_touched_and_changes_nothing(copy: Home)
     }  # fmt: skip
     assert outcome["rollbacks"] == [{"environment": e, "now": third, "to": second} for e in ("production", "staging")]
     assert outcome["again"] == {"partitions": [], "blocked": None}
-    assert (copy.counts(), copy.answering()) == (before, third)
+    assert (copy.counts(), copy.serving()) == (before, third)
 
 
 def test_the_newest_month_is_recalled_and_replaced_by_a_new_delivery(copy: Home) -> None:
     second, third = (name(copy, "release", key) for key in (SECOND, THIRD))
     assert recall(copy, THIRD, "--apply")["applied"]["answers"] == {"production": second, "staging": second}
-    assert copy.answering() == copy.answering("staging") == second
+    assert copy.serving() == copy.serving("staging") == second
     assert recalled_partitions(copy.space.ledger, "flights") == {THIRD: "a broken clock"}
     copy.deliver(THIRD, month(THIRD))
     run = copy.run(THIRD)
@@ -71,7 +71,7 @@ def test_the_newest_month_is_recalled_and_replaced_by_a_new_delivery(copy: Home)
     assert recalled_partitions(copy.space.ledger, "flights") == {}
     assert {"evaluation", "release"} <= run.computed
     assert run.materialized["model"] is False
-    assert copy.answering() == name(copy, "release", THIRD)
+    assert copy.serving() == name(copy, "release", THIRD)
     assert copy.get("release", THIRD).snapshot != copy.space.ledger.release_named(third) or name(copy, "release", THIRD) != third
     assert copy.get("evaluation", THIRD).facts["champion"]["release"] == second
 
@@ -87,7 +87,7 @@ def test_an_old_month_is_recalled_and_a_model_without_it_takes_over(copy: Home) 
     now = copy.get("release", THIRD)
     assert copy.get("model", THIRD).facts["train"] == [SECOND]
     assert copy.get("evaluation", THIRD).facts["champion"]["release"] == third.facts["release"]
-    assert copy.answering() == now.facts["release"] != third.facts["release"]
+    assert copy.serving() == now.facts["release"] != third.facts["release"]
     assert recall(copy, FIRST)["rollbacks"] == []
 
 
@@ -96,8 +96,8 @@ def test_a_recalled_release_never_comes_back(copy: Home) -> None:
     outcome = recall(copy, third, "--apply")
     assert outcome["again"] == {"partitions": [], "blocked": f"{THIRD}, the newest, would make the same release; "
                              "change data, code or configuration"}  # fmt: skip
-    assert copy.answering() == second
+    assert copy.serving() == second
     run = copy.run(THIRD)
     assert not run.success
     assert "Recalled" in run.errors["endpoint/staging"]
-    assert copy.answering() == copy.answering("staging") == second
+    assert copy.serving() == copy.serving("staging") == second

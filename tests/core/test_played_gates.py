@@ -21,14 +21,14 @@ def played(decisions: Decisions, *candidates: int, **gates: int) -> PlayedRoles:
 
 
 def looks(roles: PlayedRoles) -> list[tuple[int, int]]:
-    return [(answer.question.candidate, answer.question.at) for answer in roles.answers[1:]]
+    return [(answer.question.candidate, answer.question.at) for answer in roles.verdicts[1:]]
 
 
 def test_an_undecided_candidate_is_asked_again_with_the_next_and_serves_with_what_that_ships() -> None:
     roles = played({(1, 2): ACCEPTED}, 1, 2)
     assert looks(roles) == [(1, 1), (2, 2), (1, 2)]
     assert (roles.serving, roles.promoted) == (Release(model=1, at=2), 1)
-    again = roles.answers[-1]
+    again = roles.verdicts[-1]
     assert (again.tested, again.paid, again.question.is_kept) == (range(1, 3), (2,), True)
 
 
@@ -47,7 +47,7 @@ def test_a_candidate_is_kept_until_it_is_decided_another_serves_or_its_windows_a
 
 def test_a_verdict_learns_from_windows_that_ended_before_its_own_began_and_never_from_pooled_ones() -> None:
     long = played({}, 2, 3, 4, test=2, looks=4)
-    by_place = {(answer.question.candidate, answer.question.at): answer.question.before for answer in long.answers}
+    by_place = {(answer.question.candidate, answer.question.at): answer.question.before for answer in long.verdicts}
     assert [len(by_place[place]) for place in ((2, 2), (3, 3), (2, 3), (4, 4))] == [1, 1, 1, 2]
 
 
@@ -76,5 +76,5 @@ def test_only_what_was_proven_better_becomes_the_anchor() -> None:
 
 def test_the_first_model_is_asked_beside_no_one() -> None:
     roles = begun(PlayedGates(lambda _: UNDECIDED), 3)
-    assert [answer.question for answer in roles.answers] == [GateQuestion(3, 3, None, None)]
+    assert [answer.question for answer in roles.verdicts] == [GateQuestion(3, 3, None, None)]
     assert roles.serving == Release(3, 3), "whatever the gates say of it"

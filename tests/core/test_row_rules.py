@@ -170,7 +170,6 @@ def test_limits_that_json_has_no_type_for_are_rules_about_their_field() -> None:
     assert [reason.path for reason in caught.value.detail] == ["rows[1].at", "rows[1].share"]
 
 
-CHECK = '    @pa.dataframe_check(scope="rows")\n    def express_is_far(cls, data):\n'
 SELECTED = '        return data.lazyframe.select(~pl.col("is_express") | (pl.col("distance") > 10))\n'
 
 

@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 
 from resources.settings import ROOT
-from tests.support.browser import answers, eventually
+from tests.support.browser import eventually, responds
 from tests.support.command_line import free_port, replace_in
 from tests.support.drafted_tables import tables
 from tests.support.tutorial_pictures import packaged
@@ -65,7 +65,7 @@ class Walk:
         log = (self.folder / "serve.log").open("wb")
         with log:
             self.servers.append(subprocess.Popen(self._argv(command), cwd=self.folder, env=self._environ, stdout=log, stderr=log))
-        eventually(lambda: answers(f"http://127.0.0.1:{self.port}/readyz"), what="the endpoint of temps")
+        eventually(lambda: responds(f"http://127.0.0.1:{self.port}/readyz"), what="the endpoint of temps")
 
 
 def prepare(folder: Path) -> None:

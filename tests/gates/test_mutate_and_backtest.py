@@ -28,7 +28,6 @@ LEAKS = ("leak in one partition", "leak in all partitions")
 """Staging is left to measure the first. The second is fitted on less, and yet no worse than what answers, which looks its late
 rates up as of its release. The third is one day of thirty, within the margin of so small a home. Leaks are told by more
 partitions than there are."""
-ANCHOR = "not_worse_anchor"
 
 
 def mutated(at: Home, *options: str) -> tuple[int, dict[str, Any]]:

@@ -14,7 +14,7 @@ from resources.endpoints.pointer import Pointer, PointerError
 from resources.ledger.ledger import LedgerConflict
 from tests.conftest import settings_of
 from tests.support.faults import BROKEN_DISK, disk_fails, points_survived
-from tests.support.records import answers, broken, release
+from tests.support.records import broken, release, serves
 
 A, B, C, D = (release(f"2013-0{i}.{letter}", f"2013-0{i}") for i, letter in enumerate("abcd", 1))
 POINTER = Pointer(release="r", bundle="d" * 64, as_of="2013-04", since="2013-05-01T00:00:00", by="gate", reason="better")
@@ -49,7 +49,7 @@ def test_a_move_is_recorded_and_told(workspace: Workspace) -> None:
 
 
 def test_a_move_from_what_no_longer_answers_changes_nothing(workspace: Workspace) -> None:
-    answers(workspace, A, B)
+    serves(workspace, A, B)
     before, entries = pointer_now(workspace), len(workspace.ledger.entries())
     for expected in (None, A, C):
         with pytest.raises(LedgerConflict, match="materialize evaluation again"):
@@ -59,21 +59,21 @@ def test_a_move_from_what_no_longer_answers_changes_nothing(workspace: Workspace
 
 
 def test_a_rollback_goes_one_back_twice_two_back_and_a_promotion_goes_on_from_there(workspace: Workspace) -> None:
-    answers(workspace, A, B, C)
+    serves(workspace, A, B, C)
     for expected, before in ((B, C), (A, B)):
         pointer = back(workspace)
         assert pointer == pointer_now(workspace)
         assert (pointer.bundle, pointer.previous, pointer.by) == (expected.snapshot, before.snapshot, "me")
     with pytest.raises(NothingToRollBackTo, match=r"trains: there is no earlier release .* so far: 2013-01\.a$"):
         back(workspace)
-    answers(workspace, D)
+    serves(workspace, D)
     assert back(workspace).release == A.facts["release"]
     kinds = [entry.kind for entry in workspace.ledger.moves("trains", "production")]
     assert kinds == ["promotion"] * 3 + ["rollback"] * 2 + ["promotion", "rollback"]
 
 
 def test_a_rollback_goes_to_a_named_release_and_from_there_on_back(workspace: Workspace) -> None:
-    answers(workspace, A, B, C, D)
+    serves(workspace, A, B, C, D)
     assert back(workspace, B.facts["release"]).bundle == B.snapshot
     assert back(workspace).bundle == A.snapshot
     assert back(workspace, C.snapshot[:12]).bundle == C.snapshot
@@ -82,7 +82,7 @@ def test_a_rollback_goes_to_a_named_release_and_from_there_on_back(workspace: Wo
 
 @pytest.mark.parametrize("to", ["2013-09.x", "2013-02.b", B.snapshot, "0" * 12])
 def test_a_rollback_to_what_never_answered_or_answers_now_is_refused(workspace: Workspace, to: str) -> None:
-    answers(workspace, A, B)
+    serves(workspace, A, B)
     with pytest.raises(NothingToRollBackTo, match=rf"no release {to} to go back to; .*: 2013-01\.a, 2013-02\.b$"):
         back(workspace, to)
     assert len(workspace.ledger.moves("trains", "production")) == 2
@@ -94,7 +94,7 @@ def test_where_nothing_answered_nothing_can_be_gone_back_to(workspace: Workspace
 
 
 def test_a_rollback_carries_the_manifest_of_the_release(workspace: Workspace) -> None:
-    answers(workspace, A, B)
+    serves(workspace, A, B)
     back(workspace)
     entry = workspace.ledger.pointer("trains", "production")
     assert entry is not None
@@ -102,7 +102,7 @@ def test_a_rollback_carries_the_manifest_of_the_release(workspace: Workspace) ->
 
 
 def test_a_crash_between_ledger_and_file_is_mended(workspace: Workspace) -> None:
-    answers(workspace, A)
+    serves(workspace, A)
     # nothing is left to open or replace a file with once the ledger has committed
     with disk_fails(at=1, code=BROKEN_DISK), pytest.raises(OSError, match="Input/output"):
         promote(workspace, B, expected=A)
@@ -116,7 +116,7 @@ def test_a_crash_between_ledger_and_file_is_mended(workspace: Workspace) -> None
 
 @pytest.mark.parametrize("content", [None, b"", b"{}", b'{"release": "\xff"}', b"\0" * 300])
 def test_a_pointer_file_that_is_lost_or_damaged_is_written_again(workspace: Workspace, content: bytes | None) -> None:
-    answers(workspace, A)
+    serves(workspace, A)
     before, file = pointer_now(workspace), workspace.endpoints.file("trains", "production")
     if content is None:
         file.unlink()
@@ -128,7 +128,7 @@ def test_a_pointer_file_that_is_lost_or_damaged_is_written_again(workspace: Work
 
 
 def test_a_pointer_file_that_says_so_already_is_left_alone(workspace: Workspace) -> None:
-    answers(workspace, A)
+    serves(workspace, A)
     file = workspace.endpoints.file("trains", "production")
     before = file.stat()
     workspace.endpoints.settle("trains", "production")
@@ -143,7 +143,7 @@ def test_killed_at_any_point_of_a_move_one_of_the_two_answers_and_settling_mends
 
 
 def test_a_mover_that_writes_late_does_not_undo_a_later_move(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    answers(workspace, A)
+    serves(workspace, A)
     write = pointers.write
 
     def overtaken(path: Path, pointer: Pointer) -> None:
@@ -159,7 +159,7 @@ def test_a_mover_that_writes_late_does_not_undo_a_later_move(workspace: Workspac
 
 
 def test_of_many_movers_at_once_the_file_follows_the_last(workspace: Workspace, home: Path) -> None:
-    answers(workspace, A, B)
+    serves(workspace, A, B)
     barrier = Barrier(4)
 
     def go_to_and_fro(_: int) -> int:
@@ -192,7 +192,7 @@ def test_a_pointer_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 
 def test_a_pointer_lies_where_the_settings_say(workspace: Workspace, home: Path) -> None:
-    answers(workspace, A)
+    serves(workspace, A)
     endpoints = Endpoints(settings_of(home).endpoints, workspace.ledger)
     assert endpoints.file("trains", "production") == home / "endpoints" / "trains" / "production.json"
     assert endpoints.file("trains", "production").is_file()

@@ -50,7 +50,7 @@ def test_the_current_manifests_and_what_they_read_are_those_of_the_ledger(worksp
 
 def test_moves_are_those_of_the_endpoint_without_names(workspace: Workspace, product: Product) -> None:
     first, second = (records.release(name, as_of=key) for name, key in zip(("a", "b"), KEYS, strict=False))
-    records.answers(workspace, first, second)
+    records.serves(workspace, first, second)
     workspace.endpoints.rollback(product.name, to=None, by="test", reason="test")
     with workspace.ledger.engine.connect() as connection:
         moves = production_moves(connection, product)

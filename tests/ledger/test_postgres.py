@@ -53,7 +53,7 @@ from tests.ledger.test_ledger import (  # noqa: F401
 )
 from tests.support.homes import old_home
 from tests.support.postgres import new_database, postgres
-from tests.support.records import ATTEMPT, answers, broken, manifest, pointing, recipe, release
+from tests.support.records import ATTEMPT, broken, manifest, pointing, recipe, release, serves
 
 ROOT = Path(__file__).parents[2]
 TABLES = [table.name for table in schema.metadata.sorted_tables]
@@ -86,7 +86,7 @@ def space(url: str, home: Path) -> Iterator[Workspace]:
     raw = space.lineage.make(recipe("raw"), lambda: Output({"rows.txt": b"raw"}), run="r").manifest
     space.ledger.add_evidence(subject=raw.id, claim="complete", passed=True, details={"rows": 1.5e-7}, run="r")
     release_recipe = recipe("release", inputs=(raw.as_input(),))
-    answers(space, space.lineage.make(release_recipe, lambda: Output({"model.cbm": b"m"}, {"release": "r1"}), run="r").manifest)
+    serves(space, space.lineage.make(release_recipe, lambda: Output({"model.cbm": b"m"}, {"release": "r1"}), run="r").manifest)
     yield space
     space.ledger.close()
 
@@ -318,7 +318,7 @@ def test_a_role_that_may_only_read_and_report_serves_and_makes_no_table(url: str
     with space.ledger.engine.begin() as connection:
         for statement in [f"CREATE ROLE {role} LOGIN", *grants(space.ledger, role)]:
             connection.execute(text(statement.removesuffix(";")))
-    answers(space, release("2013-03.two", "2013-03"))
+    serves(space, release("2013-03.two", "2013-03"))
     own_settings = replace(
         settings_of(tmp_path / "machine"), ledger=url.replace("postgres@", f"{role}@"), store=space.settings.store
     )

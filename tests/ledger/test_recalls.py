@@ -12,7 +12,7 @@ from resources.endpoints.moves import NothingToRollBackTo, recalled_bundles
 from resources.ledger import recalls
 from resources.ledger.ledger import Ledger
 from resources.ledger.recalls import Recalled
-from tests.support.records import JUDGED, answers, manifest, release
+from tests.support.records import JUDGED, manifest, release, serves
 
 JANUARY, FEBRUARY, MARCH = "2013-01", "2013-02", "2013-03"
 WHY = {"reason": "a broken clock", "by": "ana"}
@@ -167,10 +167,10 @@ def three(workspace: Workspace, months: Months) -> list[Manifest]:
     for name, as_of, source in [("a", JANUARY, lone), *named[1:]]:
         evaluation = months.put(publish_manifest("evaluation", as_of, source, facts={**JUDGED, "question": name}))
         allowed.append(release(name, as_of, inputs=[evaluation.as_input()]))
-    answers(workspace, *allowed)
+    serves(workspace, *allowed)
     evaluation = months.put(publish_manifest("evaluation", MARCH, allowed[1], facts={**JUDGED, "question": "c"}))
     allowed.append(release("c", MARCH, inputs=[evaluation.as_input()]))
-    answers(workspace, allowed[2])
+    serves(workspace, allowed[2])
     return allowed
 
 
@@ -192,7 +192,7 @@ def test_a_verdict_against_what_was_recalled_later_falls_with_it_and_one_that_kn
     recall_release(workspace, three[1])
     assert recalled_bundles(workspace.ledger, "trains", "production") == {three[1].snapshot, three[2].snapshot}
     knew = months.put(publish_manifest("evaluation", "2013-04", three[2], facts={**JUDGED, "question": "d"}))
-    answers(workspace, release("d", "2013-04", inputs=[knew.as_input()]))
+    serves(workspace, release("d", "2013-04", inputs=[knew.as_input()]))
     assert recalled_bundles(workspace.ledger, "trains", "production") == {three[1].snapshot, three[2].snapshot}
 
 

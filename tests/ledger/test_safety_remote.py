@@ -18,7 +18,7 @@ from resources.ledger.ledger import LedgerConflict
 from resources.passing_faults import passing_fault
 from tests.support.object_store import CUT, S3, object_store
 from tests.support.postgres import new_database, postgres
-from tests.support.records import answers, broken, pointing, recipe
+from tests.support.records import broken, pointing, recipe, serves
 from tests.support.remote_kills import BUCKET, points_survived, space_of
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
@@ -68,7 +68,7 @@ def stored(space: Workspace, name: str) -> str:
     release = space.lineage.make(
         recipe("release", code=name), lambda: Output({"model.cbm": name.encode()}, {"release": name}), run="r"
     ).manifest
-    answers(space, release)
+    serves(space, release)
     return release.snapshot
 
 

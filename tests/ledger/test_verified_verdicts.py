@@ -24,15 +24,7 @@ def promoted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     deliver(home, FIRST, SECOND)
     assert home.run(FIRST, only=DATA).success
     assert home.run(SECOND, only=(*DATA, "model", "evaluation", "release")).success
-    home.space.endpoints.move(
-        "promotion",
-        home.get("release", SECOND),
-        environment="production",
-        by="a test",
-        reason="first",
-        expected=None,
-        is_proven=True,
-    )
+    home.serve(SECOND)
     yield home
     home.close()
 
@@ -78,7 +70,7 @@ def test_a_release_whose_scores_say_otherwise_is_not_promoted_and_the_next_step_
         refused = home.run("", only=["endpoint/production"]).errors["endpoint/production"]
     assert "may not serve: its stored scores give REJECT, not ACCEPT: floor: " in refused
     assert "`ml-assets verify` says what was changed" in refused
-    assert home.answering() is None
+    assert home.serving() is None
     assert home.run("", only=["endpoint/production"]).success, "with the scores as they were it may"
     home.close()
 

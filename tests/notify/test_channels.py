@@ -103,8 +103,9 @@ def test_a_receiver_that_repeats_the_token_does_not_get_it_into_the_error(home: 
     assert "ml-assets notify --test" in message
 
 
-def test_a_redirect_is_not_followed(home: Path, hook: Hook, address: str) -> None:
-    hook.status, hook.headers = 307, {"Location": f"{address}/elsewhere"}
+@pytest.mark.parametrize("status", [302, 307])
+def test_a_redirect_is_not_followed(home: Path, hook: Hook, address: str, status: int) -> None:
+    hook.status, hook.headers = status, {"Location": f"{address}/elsewhere"}
     assert "it redirects" in failure(slack(home, address))
     assert len(hook.posted) == 1
 

@@ -52,7 +52,7 @@ def test_channels_take_what_they_ask_for(home: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("{kind: slak}", "2: channels[0]: input tag 'slak' found using 'kind' does not match any of the expected tags"),
+        ("{kind: slak}", "2: channels[0]: kind: 'slak' is not known; did you mean 'slack'? allowed: email, log, slack, webhook"),
         ("{kind: slack}", "2: channels[0].url: the key is missing; its section takes: digest, events, kind, least, name, url"),
         ("{kind: log, lest: error}", "2: channels[0].lest: unknown key; did you mean 'least'?"),
         ("{kind: log, least: urgent}", "2: channels[0].least: input should be 'info', 'warning' or 'error'"),

@@ -17,7 +17,7 @@ from ml_assets.services.automation.product_notices import Causes
 from ml_assets.spec.product import Product, load
 from resources.notify.channels import channels
 from tests.support import trains
-from tests.support.records import ATTEMPT, answers, release
+from tests.support.records import ATTEMPT, release, serves
 from tests.support.sinks import Hook, http_sink
 
 BROKEN = "[error] trains 2013-01: the run broke 4 times and is not tried again"
@@ -97,7 +97,7 @@ def test_each_end_of_an_attempt_is_told_by_its_kind(
 
 def test_a_promotion_and_a_rollback_are_told_with_what_serves_now(product: Product, workspace: Workspace) -> None:
     first, second = release("2013-02.aaaaaaaa"), release("2013-03.bbbbbbbb", "2013-03")
-    answers(workspace, first, second)
+    serves(workspace, first, second)
     assert [notice.subject for notice in moves(workspace, product)] == [
         "[info] trains 2013-02: release 2013-02.aaaaaaaa serves in production",
         "[info] trains 2013-03: release 2013-03.bbbbbbbb serves in production",

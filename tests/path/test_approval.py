@@ -60,8 +60,8 @@ def test_the_release_is_registered_and_tried_in_staging_and_waits(waiting: Peopl
     assert run.computed >= {"release", "endpoint/staging"}
     assert run.materialized["endpoint/production"] is False, "kept"
     assert run.checks["answers_equal_offline"]
-    assert waiting.home.answering("staging") == waiting.release
-    assert waiting.home.answering() is None
+    assert waiting.home.serving("staging") == waiting.release
+    assert waiting.home.serving() is None
     (waiting_release,) = who_waits(waiting.home.space.lineage, waiting.home.product)
     assert (waiting_release.name, waiting_release.decision.reasons) == (
         waiting.release,
@@ -85,7 +85,7 @@ def test_two_people_let_it_answer_and_the_record_says_who(people: People, comman
     assert "somebody else has to" in str(again.exception)
     second = json_of(command("approve", "flights", people.bundle[:12], "--by", "ben", "--reason", "slices look fine", "--json"))
     assert (second["answers"], second["waits"]) == (people.release, {})
-    assert people.home.answering() == people.release
+    assert people.home.serving() == people.release
 
     (move,) = people.entries("promotion")
     assert move.body["by"] == "Anna and ben"
@@ -112,12 +112,12 @@ def test_what_is_approved_while_the_product_is_frozen_serves_when_that_is_over(p
     command("freeze", "flights", "--until", "2999-01-01", "--by", "ann", "--reason", "holidays")
     for name in ("anna", "ben"):
         command("approve", "flights", people.release, "--by", name)
-    assert people.home.answering() is None
+    assert people.home.serving() is None
     assert launched(people) == []
     assert command("freeze", "flights", "--lift").output == "flights: not frozen\n"
     ((partition, _),) = launched(people)
     assert people.home.run(partition).success
-    assert people.home.answering() == people.release
+    assert people.home.serving() == people.release
     assert launched(people) == []
 
 
@@ -134,7 +134,7 @@ def test_a_refusal_is_final(people: People, command: Command) -> None:
     run = people.home.run(SECOND)
     assert run.success
     assert run.computed == set()
-    assert people.home.answering() is None
+    assert people.home.serving() is None
     assert who_waits(people.home.space.lineage, people.home.product) == []
     assert launched(people) == []
     tags = registry.versions(people.home.space.tracking.client(), "flights")[0].tags
@@ -171,7 +171,7 @@ def test_an_approval_of_other_bytes_or_of_another_evaluation_counts_for_nothing(
             people.home.space.ledger.append("approval", {**about, **statement, "by": f"{name}{number}", **change})
     run = people.home.run("", only=["endpoint/production"])
     assert run.materialized == {"endpoint/production": False}
-    assert people.home.answering() is None
+    assert people.home.serving() is None
     assert len(who_waits(people.home.space.lineage, people.home.product)) == 1
 
 
@@ -209,7 +209,7 @@ def test_an_approval_does_not_outlive_the_champion_that_the_verdict_compared_wit
     assert refused.endswith(f"; {why}")
     assert "latency_holds compares with another release than the one that serves" in refused
     assert why in approved.job("approve", {"release": approved.release, "reason": "fine", "by": "cleo"})
-    assert approved.home.answering() == f"{FIRST}.aaaaaaaa"
+    assert approved.home.serving() == f"{FIRST}.aaaaaaaa"
 
 
 def test_an_approval_does_not_outlive_the_gates(approved: People) -> None:
@@ -238,7 +238,7 @@ def test_the_job_records_it_and_the_sensor_runs_the_path_once_per_decision(peopl
     assert launched(people) == launched(people) == [(SECOND, f"{SECOND}:{newest.hash}")]
     assert newest.body["via"] == "dagster"
     assert people.home.run(SECOND).computed == {"endpoint/production"}
-    assert people.home.answering() == people.release
+    assert people.home.serving() == people.release
     assert launched(people) == []
 
 
@@ -246,7 +246,7 @@ def test_a_job_refuses_too_even_after_enough_have_approved(approved: People) -> 
     assert approved.job("approve", {"release": approved.release, "reason": "wait", "by": "cleo", "refuse": True}) == ""
     assert launched(approved) == []
     assert approved.home.run(SECOND).success
-    assert approved.home.answering() is None
+    assert approved.home.serving() is None
 
 
 @pytest.mark.long
@@ -274,7 +274,7 @@ def test_the_alias_moved_by_hand_is_an_approval_by_whom_the_version_names(people
     assert len(people.refused()) == 2
     (partition, _), *_ = launched(people)
     assert people.home.run(partition, leaves=("tracking",)).computed == {"endpoint/production"}
-    assert people.home.answering() == people.release
+    assert people.home.serving() == people.release
     assert reconcile(product, space.lineage, space.tracking) == "the alias is on the release that serves"
 
 
@@ -317,7 +317,7 @@ def test_an_alias_that_lags_behind_is_moved_without_a_refusal_and_one_that_a_per
     assert approved.refused() == []
     client.set_model_version_tag("flights", shown.version, registry.APPROVED_BY, "cleo")
     client.set_registered_model_alias("flights", "production", shown.version)
-    assert "Nothing waits; 2013-03.aaaaaaaa serves" in reconcile(product, space.lineage, space.tracking)
+    assert "shows what serves, and why; 2013-03.aaaaaaaa serves" in reconcile(product, space.lineage, space.tracking)
     assert registry.shown(client, "flights", "production") is None
     assert [entry.body["via"] for entry in approved.entries("refusal")] == ["mlflow"]
 

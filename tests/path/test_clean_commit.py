@@ -39,7 +39,7 @@ def test_it_is_tried_in_staging_and_withheld_from_production_and_everyone_says_w
     (kept,) = [line for line in run.log if "kept: withheld by promote.commit: clean" in line]
     assert NOT_CLEAN in kept
     assert kept.endswith(NEXT)
-    assert (people.home.answering("staging"), people.home.answering()) == (people.release, None)
+    assert (people.home.serving("staging"), people.home.serving()) == (people.release, None)
     events = [entry.dagster_event for entry in run.entries if entry.dagster_event and entry.dagster_event.is_step_materialization]
     decisions = [event.step_materialization_data.materialization.metadata["decision"].value for event in events]
     assert len(decisions) == 2

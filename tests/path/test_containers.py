@@ -19,7 +19,7 @@ import yaml
 from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.services.verify.home import verify
 from ml_assets.serving.http.api_keys import new_key
-from resources.dagster_webserver import Webserver
+from resources.http.dagster_webserver import Webserver
 from resources.settings import ROOT, settings
 from resources.tracking.mlflow_catalogue import Catalogue
 from tests.support.browser import eventually
@@ -32,8 +32,6 @@ from tests.support.shared import link_parsed_projects
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1500)]
 SECONDS = 900
-INSIDE = {"3000", "3001", "5000", "8810"}
-"""The ports that containers use, one address each: here they share one."""
 RUNS = "query { runsOrError { ... on Runs { results { id status jobName } } } }"
 GIVEN = {"S3_ACCESS_KEY": "testing", "S3_SECRET_KEY": "testing", "COMMIT": "c" * 40}
 

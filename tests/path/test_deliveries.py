@@ -89,7 +89,7 @@ def test_a_bad_delivery_is_refused_and_the_last_good_month_stays(delivered: Home
         assert "ContractBreached: flights 2013-03: the delivery breaks its contract" in again.errors["dataset"]
         assert message.split("; ")[0] in again.errors["dataset"]
     assert {stage: delivered.get(stage, THIRD) for stage in good} == good
-    assert delivered.answering() == good["release"].facts["release"]
+    assert delivered.serving() == good["release"].facts["release"]
     for table, written in content.items():
         assert delivered.space.landing.file(delivered.product, table, THIRD).read_bytes() == written
 

@@ -54,7 +54,7 @@ def test_a_lasting_drift_trains_and_serves_a_release_of_its_own(tmp_path: Path) 
             assert trigger_of(at) == "retrain: asks for nothing new", day
         if day == ALARM:
             assert str(trigger_of(at)).endswith(f"training waits for the first partition whose candidate is trained on {ALARM}")
-    before = at.answering()
+    before = at.serving()
     assert [runs[day].checks.get("columns_stable") for day in DAYS[6:9]] == [True] * 3
     first, second = (runs[day].descriptions["columns_stable"] for day in DRIFTED[:2])
     assert first.startswith(("watch", "no alarm yet"))
@@ -75,9 +75,9 @@ def test_a_lasting_drift_trains_and_serves_a_release_of_its_own(tmp_path: Path) 
     with dg.DagsterInstance.ephemeral() as instance:
         record_trigger(at.space.ledger, at.product, instance.add_run(dg.DagsterRun("shop_path", tags=trigger.tags)), AFTER)
     assert run.success, run.errors
-    assert at.answering() != before, "an alarm blocks no promotion"
+    assert at.serving() != before, "an alarm blocks no promotion"
     release = at.get("release", AFTER)
-    assert ReleaseFacts.of(release).release == at.answering()
+    assert ReleaseFacts.of(release).release == at.serving()
     assert [entry.body.why for entry in triggers.triggers(at.space.ledger, "shop")] == [trigger.why]
     assert "training waits" in str(trigger_of(at)), "the alarm lasts, and asks again with a later day"
     assert list(itertools.chain(titles(at))) != [], "the alarm lasts until a later day is calm"

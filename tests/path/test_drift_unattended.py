@@ -63,19 +63,19 @@ def weekly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Unattend
 
 def test_a_lasting_drift_asks_for_a_training_that_serves_and_is_told(weekly: Unattended) -> None:
     home = weekly.home
-    before = home.answering()
+    before = home.serving()
     for week in DRIFTED:
         assert triggers.triggers(weekly.space.ledger, "shop") == [], f"nothing before {week} trains"
         deliver(home, week)
         weekly.ends(week, "current")
-    until(lambda: home.answering() != before, 300, "a release of the training that the alarm asked for")
+    until(lambda: home.serving() != before, 300, "a release of the training that the alarm asked for")
 
     _, second, third = DRIFTED
     (entry,) = triggers.triggers(weekly.space.ledger, "shop")
     assert (entry.body.kind, entry.body.key, entry.body.partition) == ("drift", second, third), "trained on what drifted"
     assert f"in {DRIFTED[0]} and again in {second}: amount" in entry.body.why
     name = ReleaseFacts.of(home.get("release", third)).release
-    assert home.answering() == name
+    assert home.serving() == name
     assert home.get("evaluation", third).facts["verdict"]["decision"] == "ACCEPT"
     until(lambda: any(notice["event"] == "drift" for notice in weekly.posted), 120, "the notice of the drift")
     until(lambda: weekly.was_posted("promoted", third), 120, "the notice of the promotion")

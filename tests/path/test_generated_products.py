@@ -45,6 +45,6 @@ def test_a_generated_product_goes_from_its_deliveries_to_a_served_prediction(sha
         assert run.success, (key, run.errors, failed)
     tested = keys[shape.tested]
     assert home.current("release", tested) is not None, (runs[tested].outcome, runs[tested].log)
-    assert home.answering() == home.get("release", tested).facts["release"]
+    assert home.serving() == home.get("release", tested).facts["release"]
     assert isinstance(prediction(home, shape), float)
     home.close()

@@ -52,7 +52,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Home:
 def test_outcomes_of_a_table_of_their_own_train_test_and_release_a_model(served: Home) -> None:
     model = served.get("model", SECOND)
     assert {given.asset for given in model.recipe.inputs} == {"shop/outcomes"}
-    assert served.answering() == served.get("release", SECOND).facts["release"]
+    assert served.serving() == served.get("release", SECOND).facts["release"]
     assert served.current("model", THIRD) is None, "nothing is known of the third day"
     assert served.get("features", SECOND).facts["labelled"] == 0
 

@@ -65,7 +65,7 @@ def test_training_waits_for_outcomes_and_begins_when_a_delivery_brings_them(home
     assert ("model", SECOND) in planned(home)
     (again,) = ran(home, SECOND)
     assert again.success, again.errors
-    assert home.answering() == home.get("release", SECOND).facts["release"]
+    assert home.serving() == home.get("release", SECOND).facts["release"]
     assert not planned(home)
 
 

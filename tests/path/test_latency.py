@@ -100,7 +100,7 @@ def test_a_slower_release_is_held_and_every_run_measures_again(small: Small) -> 
         assert f"ms){tried}; at most 1.5 times is allowed" in run.descriptions[LATENCY_HOLDS]
     assert "answers_equal_offline" in runs[1].reused_checks
     assert LATENCY_HOLDS not in runs[1].reused_checks
-    assert small.answering() == first
+    assert small.serving() == first
     measured_latency = small.measured(slow)
     assert len(measured_latency) == len(runs)
     for number, attempts in zip(
@@ -112,7 +112,7 @@ def test_a_slower_release_is_held_and_every_run_measures_again(small: Small) -> 
     small.days.edit("p99_ratio: 1.5", "p99_ratio: 1000")
     run = small.tried()
     assert run.success, run.descriptions
-    assert small.answering() == slow.facts["release"]
+    assert small.serving() == slow.facts["release"]
     assert len(small.measured(slow)[-1]["details"]["values"]["attempts"]) == 1
 
 
@@ -122,7 +122,7 @@ def test_an_equal_release_passes_and_what_passed_is_reused(small: Small) -> None
     run = small.tried()
     assert run.success, run.descriptions
     assert run.checks[LATENCY_HOLDS]
-    assert small.answering() == equal.facts["release"]
+    assert small.serving() == equal.facts["release"]
     again = small.tried()
     assert again.success
     assert again.reused_checks >= {"answers_equal_offline", LATENCY_HOLDS}
@@ -172,7 +172,7 @@ def test_a_release_that_was_not_measured_may_not_serve(small: Small) -> None:
     run = small.tried(without=f"endpoint/staging:{LATENCY_HOLDS}")
     assert "PromotionRefused" in run.errors["endpoint/production"]
     assert "latency_holds was never checked for this content" in run.errors["endpoint/production"]
-    assert small.answering() == small.releases[0]
+    assert small.serving() == small.releases[0]
 
 
 @pytest.mark.long
@@ -195,7 +195,7 @@ def test_a_pass_that_is_not_about_the_release_that_serves_now_lets_nothing_throu
     small.space.ledger.add_evidence(subject=forged.id, claim=LATENCY_HOLDS, passed=True, details=details, run="a test")
     run = small.run("", only=["endpoint/production"])
     assert message in run.errors["endpoint/production"]
-    assert small.answering() == small.releases[0]
+    assert small.serving() == small.releases[0]
 
 
 @pytest.mark.long

@@ -18,7 +18,6 @@ FIRST, SECOND, *_ = DAYS
 RATIO = """select id, placed_at, city, amount, items, hour(placed_at) as hour
 from {{ ref('shop_requests') }}
 """
-PLAIN_FEATURES = ("\n    hour: int = pa.Field(ge=0, le=23)", "")
 
 
 def least(folder: Path, *, without: tuple[str, ...] = ("class Request.*?(?=TABLES = )",)) -> Home:
@@ -45,7 +44,7 @@ def test_a_product_of_one_table_needs_neither_sql_nor_a_request_nor_features(tmp
     assert [run.errors for run in runs] == [{}, {}]
     assert all(run.success for run in runs)
     assert {"features_are_unique", "labels_are_unique", "requests_have_a_key", "no_leakage"} <= runs[1].checks.keys()
-    assert home.answering() == home.get("release", SECOND).facts["release"]
+    assert home.serving() == home.get("release", SECOND).facts["release"]
 
 
 def test_one_file_of_sql_is_enough_for_features_of_its_own(tmp_path: Path) -> None:
@@ -56,7 +55,7 @@ def test_one_file_of_sql_is_enough_for_features_of_its_own(tmp_path: Path) -> No
     with blank_pages():
         assert all(home.run(day).success for day in (FIRST, SECOND))
     assert home.get("features", SECOND).facts["rows"] == 40
-    assert home.answering() == home.get("release", SECOND).facts["release"]
+    assert home.serving() == home.get("release", SECOND).facts["release"]
 
 
 def test_what_a_request_cannot_be_held_to_is_left_out_of_the_request_that_follows(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def test_new_rows_open_a_fold_and_go_down_the_path(ran: tuple[Home, dict[str, Ru
         assert runs[key].success, (key, runs[key].errors)
         assert runs[key].outcome is not None
         assert runs[key].outcome.kind == "promoted", (key, runs[key].outcome)
-    assert home.answering() == home.get("release", FIFTH).facts["release"]
+    assert home.serving() == home.get("release", FIFTH).facts["release"]
 
 
 def test_no_row_is_tested_on_that_any_model_before_was_trained_or_tested_on(ran: tuple[Home, dict[str, Run]]) -> None:
@@ -100,7 +100,7 @@ def test_a_person_reopens_the_last_fold_and_overrides_what_it_shows_by_name(
     deliver(home, "0006", table=rows(FIFTH))
     with blank_pages():
         assert home.run("0006").outcome.kind == "no candidate"  # type: ignore[union-attr]
-        serving = home.answering()
+        serving = home.serving()
         reopen(home.space.ledger, home.product, "0006", by=" ana ", reason="no new customers")
         planned = make_plan(home.space.lineage, home.space.landing, home.product, cache=home.space.settings.cache)
         assert ("features", "0006") in {(item.stage, item.partition) for item in planned}
@@ -111,7 +111,7 @@ def test_a_person_reopens_the_last_fold_and_overrides_what_it_shows_by_name(
         assert facts.verdict.decision == "INCONCLUSIVE"
         assert "fold 5 was the test window of an earlier delivery, and a person reopened it" in facts.verdict.reasons[0]
         assert contradictions(home.space.lineage, home.product, evaluation) == []
-        assert home.answering() == serving, "what it shows proves nothing"
+        assert home.serving() == serving, "what it shows proves nothing"
         fold = FeaturesFacts.of(home.get("features", "0006")).fold
         assert fold is not None
         assert fold.reopened == 5
@@ -119,7 +119,7 @@ def test_a_person_reopens_the_last_fold_and_overrides_what_it_shows_by_name(
         run = home.run("0006")
     assert run.success, run.errors
     release = ReleaseFacts.of(home.get("release", "0006"))
-    assert home.answering() == release.release
+    assert home.serving() == release.release
     assert release.override is not None
     assert release.override.by == "ana"
     entries = [entry for entry in home.space.ledger.entries() if entry.kind == "reopening"]

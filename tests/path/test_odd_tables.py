@@ -39,7 +39,7 @@ def test_a_missing_text_is_a_category_of_its_own_in_training_and_in_serving(fold
     deliver(home, FIRST, SECOND, city=lambda number, row: "" if number % 5 == 0 else row["city"])
     home.edit("product.yaml", (r"null_values: \[NA\]", 'null_values: [""]'))
     went(home, FIRST, SECOND)
-    assert home.answering() == home.get("release", SECOND).facts["release"]
+    assert home.serving() == home.get("release", SECOND).facts["release"]
 
 
 @pytest.mark.long
@@ -49,7 +49,7 @@ def test_a_label_may_be_a_boolean_a_float_or_text(folder: Path, kind: str, texts
     home = shop(folder, *positive, contract=[label(kind)])
     deliver(home, FIRST, SECOND, came_back=lambda _, row: texts[row["came_back"]])
     went(home, FIRST, SECOND)
-    assert home.answering() == home.get("release", SECOND).facts["release"]
+    assert home.serving() == home.get("release", SECOND).facts["release"]
 
 
 def test_a_label_of_text_without_the_positive_one_says_which_line_to_add(folder: Path) -> None:
@@ -65,7 +65,7 @@ def test_a_boolean_may_be_a_feature(folder: Path) -> None:
     home = shop(folder, contract=[bool_items("bool")])
     deliver(home, FIRST, SECOND, items=lambda _, row: "true" if row["items"] > 4 else "false")
     went(home, FIRST, SECOND)
-    assert home.answering() == home.get("release", SECOND).facts["release"]
+    assert home.serving() == home.get("release", SECOND).facts["release"]
 
 
 @pytest.mark.long
@@ -102,7 +102,7 @@ def test_columns_that_tell_nothing_are_taken_and_prove_nothing(folder: Path) -> 
         run = [home.run(day) for day in (FIRST, SECOND)][-1]
     assert run.success, run.errors
     assert home.current("evaluation", SECOND) is not None
-    assert home.answering() is None
+    assert home.serving() is None
 
 
 @pytest.mark.long
@@ -129,4 +129,4 @@ def test_a_field_may_have_a_name_with_a_space(folder: Path) -> None:
         renamed = [{"Order items" if name == "items" else name: value for name, value in row.items()} for row in rows(day)]
         home.deliver(day, {"orders": csv_bytes(renamed)})
     went(home, FIRST, SECOND)
-    assert home.answering() == home.get("release", SECOND).facts["release"]
+    assert home.serving() == home.get("release", SECOND).facts["release"]

@@ -113,7 +113,7 @@ def test_the_endpoint_alone_takes_an_older_release_only_for_the_gates_of_now(tur
     run = turned_down.home.run("", only=["endpoint/production"])
     assert "the verdict was given for other gates than product.yaml declares now" in run.errors["endpoint/production"]
     assert "gate floor was judged as another claim" in turned_down.refused()[0]
-    assert turned_down.home.answering() is None
+    assert turned_down.home.serving() is None
 
 
 @pytest.mark.long
@@ -178,14 +178,14 @@ def test_an_override_lets_it_answer_after_a_second_person_and_is_told_everywhere
     assert b"Overridden by anna" in turned_down.home.space.snapshots.read(release.snapshot, "card.md")
     assert "somebody" not in turned_down.job("approve", {"release": turned_down.release, **WHO})
     assert turned_down.home.run(SECOND).success
-    assert turned_down.home.answering() is None, "anna overrode, so anna is not a second person"
+    assert turned_down.home.serving() is None, "anna overrode, so anna is not a second person"
 
     assert turned_down.job("approve", {"release": turned_down.release, "by": "ben", "reason": "so be it"}) == ""
     run = turned_down.home.run(SECOND)
     assert run.success
     assert run.failed_checks >= {"gates_passed", "floor"}
     assert "(overridden by anna: the floor is for another season)" in run.descriptions["gates_passed"]
-    assert turned_down.home.answering() == turned_down.release
+    assert turned_down.home.serving() == turned_down.release
     (move,) = turned_down.entries("promotion")
     assert move.body["by"] == "anna and ben"
     assert move.body["reason"].startswith(f"override of REJECT as of {SECOND} by anna: {WHO['reason']}")
@@ -252,7 +252,7 @@ def test_an_undecided_candidate_waits_where_the_product_asks(waiting: People, tm
     assert run.materialized["endpoint/production"] is False
     assert people.job("approve", {"release": people.release, **WHO}) == ""
     assert people.home.run(SECOND).success
-    assert people.home.answering() == people.release
+    assert people.home.serving() == people.release
     (move,) = people.entries("promotion")
     assert (move.body["by"], move.body["is_proven"]) == ("anna", False)
     assert move.body["reason"].startswith(f"INCONCLUSIVE as of {SECOND}; approved by anna")

@@ -54,7 +54,7 @@ def test_a_delivered_month_goes_from_file_to_answering_endpoint(months: Months, 
     assert run.outcome.kind == "promoted"
     assert run.failed_checks <= {"columns_stable", "score_stable", "realised_metric_holds"}
     release = months.home.get("release", THIRD)
-    assert months.home.answering() == months.home.answering("staging") == release.facts["release"]
+    assert months.home.serving() == months.home.serving("staging") == release.facts["release"]
     golden = json.loads(months.home.space.snapshots.read(release.snapshot, "golden.json"))
     argv = [sys.executable, "-m", "ml_assets", "serve", "flights"]
     with ServerProcess(argv, environ=copy.space.settings.environ()) as server:
@@ -102,14 +102,14 @@ def test_production_serves_the_release_before_anything_is_made_that_no_decision_
 
 
 def test_running_a_month_again_computes_nothing(copy: Home) -> None:
-    before, answering = copy.counts(), copy.answering()
+    before, answering = copy.counts(), copy.serving()
     run = copy.run(THIRD, leaves=LEAVES)
     assert run.success
     assert not run.computed
     assert run.materialized.keys() == PARTITIONED | ENDPOINTS | {"reference"}
     looked_at = {"answers_as_recorded", "window_open", "requests_match_training"}  # nobody asked anything, which is no evidence
     assert run.checks.keys() - run.reused_checks == looked_at
-    assert (copy.counts(), copy.answering()) == (before, answering)
+    assert (copy.counts(), copy.serving()) == (before, answering)
 
 
 def test_a_damaged_prediction_log_fails_no_run_and_is_named(copy: Home) -> None:
@@ -156,10 +156,10 @@ def test_a_change_that_no_feature_sees_ends_at_the_features(copy: Home) -> None:
 def test_after_a_rollback_the_former_release_answers_and_a_rerun_does_not_bring_the_other_back(copy: Home) -> None:
     former = copy.get("release", SECOND).facts["release"]
     copy.space.endpoints.rollback("flights", to=None, by="a person", reason="a test")
-    assert copy.answering() == former
+    assert copy.serving() == former
     moves = len(copy.space.ledger.moves("flights", "production"))
     assert copy.run(THIRD).success
-    assert copy.answering() == former
+    assert copy.serving() == former
     assert len(copy.space.ledger.moves("flights", "production")) == moves
 
 
@@ -183,4 +183,4 @@ def test_other_parameters_for_the_same_month_are_compared_with_what_answers_now(
     assert run.success
     assert run.computed == {"model", "evaluation", "release"} | ENDPOINTS
     assert copy.get("evaluation", THIRD).facts["champion"]["bundle"] == answering.snapshot
-    assert copy.answering() == copy.get("release", THIRD).facts["release"] != answering.facts["release"]
+    assert copy.serving() == copy.get("release", THIRD).facts["release"] != answering.facts["release"]

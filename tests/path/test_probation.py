@@ -42,7 +42,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Home:
         runs = [home.run(day) for day in DAYS[:3]]
         runs.append(home.run(FOURTH, only=("raw", "dataset", "quarantine", "features", "predictions", "outcomes", "realised")))
     assert all(run.success for run in runs), [run.errors for run in runs]
-    assert home.answering() == home.get("release", THIRD).facts["release"], runs[2].outcome
+    assert home.serving() == home.get("release", THIRD).facts["release"], runs[2].outcome
     return home
 
 
@@ -74,7 +74,7 @@ def test_a_promise_is_confirmed_on_what_the_release_served(served: Home, tmp_pat
         patch.setattr(outcomes_probation, "_asked_again", None)  # what has ended is not worked out again each tick
         assert tick(home) == "no probation ended", "it is recorded once"
     assert [entry.body.outcome for entry in endings(home.space.ledger, "shop")] == ["superseded", "confirmed"]
-    assert home.answering() == third.facts["release"]
+    assert home.serving() == third.facts["release"]
 
 
 def broken(home: Home) -> None:
@@ -91,7 +91,7 @@ def test_a_broken_promise_rolls_back_and_the_release_never_comes_back_by_itself(
     demoted = home.get("release", THIRD)
     words = tick(home)
     assert f"release {demoted.facts['release']} is broken" in words
-    assert home.answering() == home.get("release", SECOND).facts["release"]
+    assert home.serving() == home.get("release", SECOND).facts["release"]
     move = home.space.ledger.moves("shop", "production")[-1]
     assert (move.kind, move.body.by) == ("rollback", "probation")
     assert "not_worse" not in move.body.reason
@@ -108,7 +108,7 @@ def test_a_broken_promise_that_is_only_told_moves_nothing(served: Home, tmp_path
     broken(home)
     tick(home)
     assert to_demote(home.space.lineage, home.product) is None
-    assert home.answering() == home.get("release", THIRD).facts["release"]
+    assert home.serving() == home.get("release", THIRD).facts["release"]
     notices = causes(home.space.lineage, home.space.landing, home.space.settings, home.product)
     (notice,) = [cause for cause in notices if "promise" in cause.title]
     assert notice.command == "ml-assets rollback shop"

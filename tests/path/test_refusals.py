@@ -67,7 +67,7 @@ def test_a_candidate_worse_than_the_margin_is_withheld_and_the_champion_answers_
     assert not run.materialized.keys() & {"release", "endpoint/staging", "endpoint/production"}
     assert not refusals(rejected.home)
     assert rejected.home.current("release", NEXT) is None
-    assert rejected.home.answering() == months.home.answering()
+    assert rejected.home.serving() == months.home.serving()
     assert rejected.home.get("monitoring", NEXT).facts["metrics"]["roc_auc"]["candidate"]["value"] > 0.6
 
 
@@ -88,7 +88,7 @@ def test_a_release_alone_after_a_reject_is_refused_with_every_reason_and_recorde
 def test_endpoints_alone_after_a_reject_move_nothing(months: Months, rejected: After) -> None:
     before = months.home.counts()
     assert rejected.home.run("", only=["endpoint/staging", "endpoint/production"]).success
-    assert rejected.home.answering() == months.home.answering()
+    assert rejected.home.serving() == months.home.serving()
     assert [rejected.home.counts()[kind] for kind in ("promotion", "staging")] == [before["promotion"], before["staging"]]
 
 
@@ -99,7 +99,7 @@ def test_a_release_that_was_not_tried_in_staging_may_not_answer(months: Months, 
         assert not run.success
         assert "PromotionRefused" in run.errors["endpoint/production"]
         assert "answers_equal_offline was never checked" in run.errors["endpoint/production"]
-        assert untried.home.answering() == months.home.answering()
+        assert untried.home.serving() == months.home.serving()
     assert [entry.body["stage"] for entry in refusals(untried.home)] == ["endpoint"] * 2
 
 
@@ -108,7 +108,7 @@ def test_the_same_release_answers_once_it_was_tried(untried: After, tmp_path: Pa
     run = tried.run(THIRD)
     assert run.success
     assert run.computed == {"endpoint/staging", "endpoint/production"}
-    assert tried.answering() == tried.get("release", THIRD).facts["release"]
+    assert tried.serving() == tried.get("release", THIRD).facts["release"]
 
 
 @pytest.mark.long
@@ -125,7 +125,7 @@ def test_a_selection_without_checks_gets_as_far_as_what_needs_them(months: Month
     assert "model" not in full.materialized
     assert "NotProven" in full.errors["model"]
     assert "flights/features 2013-04: keeps_contract was never checked for this content" in full.errors["model"]
-    assert copy.answering() == months.home.answering()
+    assert copy.serving() == months.home.serving()
 
 
 def test_a_feature_that_knows_the_outcome_is_found_and_no_model_is_fitted_on_it(months: Months, copy: Home) -> None:
@@ -139,4 +139,4 @@ def test_a_feature_that_knows_the_outcome_is_found_and_no_model_is_fitted_on_it(
     assert not alone.materialized
     assert "NotProven" in alone.errors["model"]
     assert "flights/features 2013-02: no_leakage failed" in alone.errors["model"]
-    assert copy.answering() == months.home.answering()
+    assert copy.serving() == months.home.serving()

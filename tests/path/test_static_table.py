@@ -62,7 +62,7 @@ def test_every_delivery_goes_down_the_path_to_a_release(ran: tuple[Home, dict[st
         assert runs[key].outcome is not None
         assert runs[key].outcome.kind == "promoted"
         assert {"no_leakage", "tested_on_unseen", "answers_equal_offline"} <= {c for c, ok in runs[key].checks.items() if ok}
-    assert home.answering() == home.get("release", FOURTH).facts["release"]
+    assert home.serving() == home.get("release", FOURTH).facts["release"]
 
 
 def test_no_model_is_judged_on_a_row_that_it_was_trained_on(ran: tuple[Home, dict[str, Run]]) -> None:
@@ -139,7 +139,7 @@ def test_another_division_of_the_keys_is_refused_while_what_it_would_have_seen_s
     with blank_pages():
         run = home.run("0006")
     assert "the champion was trained on another division of the keys" in run.errors["evaluation"]
-    assert home.answering() == home.get("release", FOURTH).facts["release"]
+    assert home.serving() == home.get("release", FOURTH).facts["release"]
 
 
 def test_the_sensor_makes_a_delivery_known_to_dagster_and_launches_it(tmp_path: Path) -> None:

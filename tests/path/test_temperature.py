@@ -71,7 +71,7 @@ def test_days_go_from_file_to_answering_endpoint(taken: tuple[Home, dict[str, Ru
     assert runs[LAST].computed == (STAGES - set(LEAVES)) | ENDPOINTS | {"monitoring", "predictions"}
     assert runs[LAST].checks["answers_equal_offline"]
     assert runs[LAST].checks["no_leakage"]
-    assert at.answering() == at.get("release", LAST).facts["release"]
+    assert at.serving() == at.get("release", LAST).facts["release"]
     assert set(at.get("evaluation", LAST).facts["metrics"]) == {"mae", "rmse", "r2", "bias"}
 
 
@@ -124,4 +124,4 @@ def test_a_model_of_ninety_days_among_more_than_a_hundred(tmp_path: Path) -> Non
     assert rmse["candidate"]["value"] > rmse["baseline"]["value"]
     assert evaluation.facts["verdict"]["decision"] != "ACCEPT"
     assert any(reason.startswith("beats_yesterday: ") for reason in evaluation.facts["verdict"]["reasons"])
-    assert at.answering() is None
+    assert at.serving() is None

@@ -221,7 +221,7 @@ def test_nothing_is_lost_and_people_are_told_while_parts_are_killed(unattended: 
     assert {n["is_over"] for n in unattended.posted if n["event"] == "late"} == {False}, "2024-03-31 never came"
     verified = unattended.command("verify")
     assert verified.returncode == 0, verified.stdout + verified.stderr
-    assert home.answering() == home.get("release", home.space.ledger.pointer("shop", "production").body.as_of).facts["release"]
+    assert home.serving() == home.get("release", home.space.ledger.pointer("shop", "production").body.as_of).facts["release"]
 
 
 def test_the_next_run_starts_within_a_minute_after_everything_was_killed_in_the_middle_of_one(unattended: Unattended) -> None:

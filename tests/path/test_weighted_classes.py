@@ -42,7 +42,7 @@ def test_its_metrics_and_the_worth_of_its_decisions_are_those_of_its_stored_scor
     assert metrics["log_loss"]["candidate"]["value"] == pytest.approx(log_loss(y, scores), abs=1e-9)
     worth = (confusion_matrix(y, scores.argmax(axis=1), labels=[0, 1, 2]) * np.array(MATRIX)).sum() / len(y)
     assert metrics["value"]["candidate"]["value"] == pytest.approx(worth, abs=1e-9)
-    assert walked.answering() is not None
+    assert walked.serving() is not None
 
 
 def test_tune_backtest_and_outcomes_take_it(walked: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from resources.settings import ROOT
 from tests.project.test_docs_site import GENERATED
-from tests.support.browser import answers, eventually
+from tests.support.browser import eventually, responds
 from tests.support.command_line import Days
 from tests.support.homes.small_home import DAYS, small_home
 from tests.support.workflows import run_lines
@@ -66,7 +66,7 @@ def serving(days: Days, log: Path) -> Iterator[None]:
         argv = [sys.executable, "-m", "ml_assets", "serve", "flights"]
         process = subprocess.Popen(argv, env=days.environ, stdout=file, stderr=file)
     try:
-        eventually(lambda: answers(f"http://127.0.0.1:{days.flights.endpoint.port}/readyz"), what=f"the endpoint ({log})")
+        eventually(lambda: responds(f"http://127.0.0.1:{days.flights.endpoint.port}/readyz"), what=f"the endpoint ({log})")
         yield
     finally:
         process.terminate()

@@ -122,8 +122,8 @@ def test_a_hostile_environment_changes_no_data_version(clean: Home, hostile: Hos
 
 @pytest.mark.long
 def test_a_hostile_environment_releases_and_promotes_the_same_release(clean: Home, hostile: Hostile) -> None:
-    assert clean.answering() is not None
-    assert hostile.home.answering() == clean.answering()
+    assert clean.serving() is not None
+    assert hostile.home.serving() == clean.serving()
 
 
 @pytest.mark.long

@@ -14,7 +14,7 @@ from ml_assets.spec.product import Product
 from resources.ledger.records import EntryMalformed
 from resources.lineage import Lineage, NotMaterialized, NotProven
 from tests.support.faults import BROKEN_DISK, FULL_DISK, disk_fails, points_survived
-from tests.support.records import JUDGED, answers, broken, damage, manifest, release
+from tests.support.records import JUDGED, broken, damage, manifest, release, serves
 
 DELIVERED = Input("landing/trains/trips", "2013-01", "a" * 64)
 
@@ -197,7 +197,7 @@ def judged_release(lineage: Lineage, name: str, as_of: str) -> Manifest:
 def test_who_answered_before_a_partition_is_known_after_later_ones_and_rollbacks(workspace: Workspace, product: Product) -> None:
     january, february = release("one", "2013-01"), release("two", "2013-02")
     assert workspace.lineage.served(product, before="2013-03") is None
-    answers(workspace, january, february)
+    serves(workspace, january, february)
     served = {key: workspace.lineage.served(product, before=key) for key in ("2013-01", "2013-02", "2013-03")}
     assert served == {"2013-01": None, "2013-02": january, "2013-03": february}
     workspace.endpoints.rollback("trains", to=None, by="me", reason="a test")
@@ -214,7 +214,7 @@ def test_a_candidate_is_compared_with_who_answers_but_never_with_what_came_of_th
         return lineage.baselines(product, key, question=question).champion
 
     assert champion("2013-01", "a") is None
-    answers(workspace, january, february, again)
+    serves(workspace, january, february, again)
     question = [("2013-01", "a"), ("2013-01", "x"), ("2013-02", "b"), ("2013-02", "c"), ("2013-03", "x")]
     champions = [champion(key, question) for key, question in question]
     assert champions == [None, january, again, february, again]

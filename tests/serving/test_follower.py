@@ -27,7 +27,7 @@ from resources.ledger import head_checkpoint, recalls, replicas
 from resources.ledger.identity import AnotherLedger, bind_store
 from resources.ledger.replicas import Replica
 from tests.conftest import settings_of
-from tests.support.records import answers, broken, release
+from tests.support.records import broken, release, serves
 
 REPLICA = Replica(product="trains", environment="production", host="b", process=7, address="http://b:1")
 A, B, C = (release(f"2013-0{i}.{letter}", f"2013-0{i}") for i, letter in enumerate("abc", 1))
@@ -36,7 +36,7 @@ A, B, C = (release(f"2013-0{i}.{letter}", f"2013-0{i}") for i, letter in enumera
 @pytest.fixture
 def machine(workspace: Workspace, tmp_path: Path) -> Workspace:
     """A second machine: a home of its own, with the ledger and the store of the first."""
-    answers(workspace, A, B)
+    serves(workspace, A, B)
     bind_store(workspace.ledger.engine, workspace.snapshots.blobs, "5" * 32)
     shared = {"ledger": workspace.settings.ledger, "store": workspace.settings.store}
     return Workspace(replace(settings_of(tmp_path / "machine"), **shared))
@@ -81,7 +81,7 @@ def test_a_promotion_and_a_rollback_elsewhere_reach_the_pointer_here(workspace: 
     first = follower.pointer()
     assert first
     assert (first.release, first.previous) == ("2013-02.b", A.snapshot)
-    answers(workspace, C)
+    serves(workspace, C)
     assert (now := follower.pointer())
     assert now.release == "2013-03.c"
     workspace.endpoints.rollback("trains", to=None, by="me", reason="a test")
@@ -111,7 +111,7 @@ def test_an_older_copy_of_the_ledger_moves_nothing(workspace: Workspace, machine
     file = Path(workspace.settings.ledger.removeprefix("sqlite:///"))
     workspace.ledger.close()
     shutil.copyfile(file, file.with_name("old.db"))
-    answers(workspace, C)
+    serves(workspace, C)
     follower = following(machine)
     assert (now := follower.pointer())
     assert now.release == "2013-03.c"
@@ -125,7 +125,7 @@ def test_an_older_copy_of_the_ledger_moves_nothing(workspace: Workspace, machine
 def test_a_server_that_is_led_to_another_ledger_refuses_to_start(machine: Workspace, tmp_path: Path) -> None:
     following(machine).pointer()
     other = Workspace(settings_of(tmp_path / "other"))
-    answers(other, C)
+    serves(other, C)
     machine.ledger.close()
     with pytest.raises(AnotherLedger, match="belongs to the ledger"):
         followed(Workspace(replace(machine.settings, ledger=other.settings.ledger)), "trains", "production")
@@ -195,7 +195,7 @@ def test_a_break_glass_rollback_that_the_ledger_overtook_is_recorded_as_over(wor
     follower.break_glass(None, "ann", "late rates look wrong")
     act = break_glass.read(machine.settings.break_glass("trains", "production"))
     back()
-    answers(workspace, C)
+    serves(workspace, C)
     assert (now := follower.pointer())
     assert now.release == "2013-03.c"
     assert act
@@ -309,7 +309,7 @@ def test_a_pointer_that_lags_behind_other_machines_is_a_note_and_one_that_nobody
 ) -> None:
     follower = following(machine)
     follower.pointer()
-    answers(workspace, C)
+    serves(workspace, C)
 
     def serving(space: Workspace) -> list[str]:
         return [

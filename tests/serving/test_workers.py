@@ -208,7 +208,7 @@ def test_a_port_is_of_one_server(world: World, of_the_first: tuple[str, ...], of
 def test_workers_that_cannot_start_end_the_server_with_their_reason(tmp_path: Path) -> None:
     environ = {"ML_ASSETS_HOME": str(tmp_path / "home"), "ML_ASSETS_KEYS": "admin:nonsense", "DAGSTER_HOME": ""}
     argv = [sys.executable, "-m", "ml_assets", "serve", "flights", *TWO]
-    with pytest.raises(ServerDied, match=r"ended with 1\n(.|\n)*keys, line 1"), ServerProcess(argv, environ=environ):
+    with pytest.raises(ServerDied, match=r"ended with 1\n(.|\n)*ML_ASSETS_KEYS, line 1"), ServerProcess(argv, environ=environ):
         pass
 
 

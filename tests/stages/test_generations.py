@@ -36,7 +36,7 @@ def old(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     for day, selected in ((OLD[1], RELEASED), (OLD[2], PATH)):
         run = own_home.run(day, only=selected)
         assert run.success, run.errors
-    assert own_home.answering() is not None
+    assert own_home.serving() is not None
     yield own_home
     own_home.close()
 
@@ -98,7 +98,7 @@ def test_spam_features_changed_training_sees_what_serving_sees(old: Home, after:
         assert now["amount"].mean() > 10_000  # type: ignore[operator]
     shipped = own_home.space.snapshots.read(own_home.get("release", NEW).snapshot, "features.sql").decode()
     assert "* 1000" in shipped
-    assert own_home.answering() == own_home.get("release", NEW).facts["release"]
+    assert own_home.serving() == own_home.get("release", NEW).facts["release"]
 
 
 def test_what_was_rebuilt_is_in_the_runs_events_with_the_results_of_its_checks(after: After) -> None:

@@ -67,7 +67,7 @@ def test_it_is_asked_again_on_its_own_window_and_the_next_where_the_new_one_is_n
 def test_the_release_is_of_the_kept_model_and_serves(taken: tuple[Home, dict[str, Run]]) -> None:
     home, runs = taken
     release = home.get("release", LAST)
-    assert home.answering() == ReleaseFacts.of(release).release
+    assert home.serving() == ReleaseFacts.of(release).release
     sources = home.space.lineage.made_from(release)
     assert (sources["model"], sources["evaluation"]) == (home.get("model", KEPT), kept_one(home))
     assert ReleaseFacts.of(release).train == (FIRST, SECOND, THIRD)

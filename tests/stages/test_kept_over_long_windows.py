@@ -26,19 +26,6 @@ EDITS = (
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
 
-def serve(home: Home, day: str) -> None:
-    """Let the day's release serve by the ledger's own move: no server need be tried for this."""
-    home.space.endpoints.move(
-        "promotion",
-        home.get("release", day),
-        environment="production",
-        by="a test",
-        reason="first",
-        expected=None,
-        is_proven=True,
-    )
-
-
 @pytest.fixture(scope="module")
 def taken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Home, dict[str, Run]]]:
     home, runs = shop(tmp_path_factory.mktemp("long_windows"), *EDITS), {}
@@ -46,7 +33,7 @@ def taken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Home, dict
         deliver(home, day)
         runs[day] = home.run(day, only=DATA if day < DAYS[2] else DECIDED)
         if day == DAYS[2]:
-            serve(home, day)
+            home.serve(day)
             assert next_partition(home.space.ledger, home.product) == DAYS[4], "the third day's rows let a release through"
     yield home, runs
     home.close()

@@ -171,7 +171,7 @@ def left_out(homes: list[Home], tmp_path_factory: pytest.TempPathFactory) -> tup
 
 def test_what_cannot_be_drawn_is_left_out_by_name_and_the_release_is_promoted(left_out: tuple[Home, Run]) -> None:
     own_home, _run = left_out
-    assert own_home.answering() == own_home.get("release", SECOND).facts["release"]
+    assert own_home.serving() == own_home.get("release", SECOND).facts["release"]
     report = own_home.get("report", SECOND)
     picture = "the claims (Gone: nothing <drawn>)"
     assert report.facts["left_out"] == [picture, f"Evidently's page (Gone: it would say {[picture]})"]

@@ -36,7 +36,7 @@ def old(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     assert own_home.run(FIRST, only=DATA).success
     run = own_home.run(SECOND, only=PATH)
     assert run.success, run.errors
-    assert own_home.answering() == own_home.get("release", SECOND).facts["release"]
+    assert own_home.serving() == own_home.get("release", SECOND).facts["release"]
     yield own_home
     own_home.close()
 
@@ -91,7 +91,7 @@ def test_a_feature_column_that_the_sql_drops_does_not_stop_the_champion_from_bei
     assert {"candidate", "champion"} <= facts["metrics"]["roc_auc"].keys()
     names = [features["name"] for features in copy.space.lineage.handle(copy.get("model", THIRD)).json("model.json")["features"]]
     assert names == ["city", "amount", "typical", "hour"]
-    assert copy.answering() == copy.get("release", THIRD).facts["release"]
+    assert copy.serving() == copy.get("release", THIRD).facts["release"]
 
 
 @pytest.mark.long
@@ -99,7 +99,7 @@ def test_a_champion_whose_request_column_is_gone_leaves_the_verdict_to_a_person(
     copy.edit("dbt/shop_features.sql", (r"r\.items, ", ""))
     copy.edit("dbt/shop_requests.sql", (", items", ""))
     copy.edit("contract.py", (rf"{ITEMS}    typical", "    typical"), (rf"{ITEMS}\n    class Config", "\n    class Config"))
-    before = copy.answering()
+    before = copy.serving()
     run = copy.run(THIRD, only=PATH)
     assert run.materialized.keys() & set(RELEASED) == set(), run.materialized
     assert run.errors == {}
@@ -107,10 +107,10 @@ def test_a_champion_whose_request_column_is_gone_leaves_the_verdict_to_a_person(
     reason = f"release {before} takes requests with items, which today's requests do not have"
     assert (verdict["decision"], verdict["reasons"]) == ("INCONCLUSIVE", [reason])
     assert not verdict["is_first"]
-    assert copy.answering() == before
+    assert copy.serving() == before
     overrule(copy.space.lineage, copy.product, THIRD, by="ada", reason="items are not asked any more", via="cli")
     assert copy.run(THIRD, only=RELEASED).success
-    assert copy.answering() == copy.get("release", THIRD).facts["release"] != before
+    assert copy.serving() == copy.get("release", THIRD).facts["release"] != before
 
 
 def test_requests_that_lack_a_column_or_fail_in_the_sql_name_the_release(old: Home) -> None:

@@ -212,5 +212,5 @@ def test_what_is_wrong_with_the_machine_is_at_the_health_port(supervision: Super
 
 def test_the_same_port_twice_is_refused() -> None:
     address = Address("127.0.0.1", free_port(), "--port")
-    with pytest.raises(PortsTaken, match=f"port {address.port} is given twice"):
+    with pytest.raises(PortsTaken, match=f"port {address.port} is given twice, to .* and .*; choose another with "):
         refuse_taken_ports([("a", address), ("b", address)])

@@ -8,7 +8,7 @@ from ml_assets.core.lineage.manifests import Input, Manifest, Recipe
 from ml_assets.core.lineage.source import NOT_VERSIONED, Source
 from ml_assets.serving.log.prediction_id import ID_LENGTH
 from tests.support.logged import log, predicted
-from tests.support.records import answers
+from tests.support.records import serves
 
 SOURCE: Source = {"code": {"commit": "c0ffee" * 6 + "beef", "is_dirty": True}, "product": NOT_VERSIONED}
 DETAILS = {"config": {"model": {"depth": 8}}, "environment": {"polars": "2.1.0"}}
@@ -50,7 +50,7 @@ def fill(space: Workspace) -> dict[str, Manifest]:
         inputs = [model.as_input(), evaluation.as_input(), feature.as_input()]
         release = record(space, "release", month, inputs, release=f"{month}.aaaaaaaa")
         champion = [release.as_input()]
-        answers(space, release)
+        serves(space, release)
         manifests |= {f"{m.recipe.stage} {month}": m for m in (model, evaluation, release)}
     return manifests
 

@@ -82,13 +82,13 @@ def webserver(environ: Mapping[str, str], log: Path, host: str = "127.0.0.1") ->
     with log.open("wb") as file:
         process = subprocess.Popen(argv, env=dict(environ), stdout=file, stderr=file)
     try:
-        eventually(lambda: answers(f"{url}/server_info"), what=f"the webserver ({log})", seconds=60)
+        eventually(lambda: responds(f"{url}/server_info"), what=f"the webserver ({log})", seconds=60)
         yield url
     finally:
         process.terminate()
         process.wait(30)
 
 
-def answers(url: str) -> bool:
+def responds(url: str) -> bool:
     with urllib.request.urlopen(url, timeout=5) as response:
         return bool(response.status == 200)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from resources.dagster_instance import prepare_home
-from resources.dagster_webserver import Webserver
+from resources.http.dagster_webserver import Webserver
 from resources.settings import ROOT
 from tests.support import browser
 from tests.support.command_line import Days

@@ -29,7 +29,7 @@ from ml_assets.services.verify.home import verify
 from resources.endpoints import pointer as pointers
 from resources.ledger.erasure import ErasureRefused, erase
 from resources.settings import settings
-from tests.support.records import answers, broken, recipe, release
+from tests.support.records import broken, recipe, release, serves
 
 SYSTEM_CALLS = ("open", "mkdir", "chmod", "fsync", "replace")
 FULL_DISK, BROKEN_DISK = errno.ENOSPC, errno.EIO
@@ -143,11 +143,11 @@ def old_or_new_stands(space: Workspace) -> None:
 
 def first_answers(space: Workspace) -> None:
     space.ledger.publish(SECOND, run="r")
-    answers(space, FIRST)
+    serves(space, FIRST)
 
 
 def promote_second(space: Workspace) -> None:
-    answers(space, SECOND)
+    serves(space, SECOND)
 
 
 def roll_back(space: Workspace) -> None:
@@ -155,7 +155,7 @@ def roll_back(space: Workspace) -> None:
 
 
 def second_answers(space: Workspace) -> None:
-    answers(space, FIRST, SECOND)
+    serves(space, FIRST, SECOND)
 
 
 def one_of_two_answers(space: Workspace) -> None:

@@ -33,7 +33,7 @@ def release(name: str, as_of: str = "2013-02", **changes: Any) -> Manifest:
     return manifest(name, stage="release", partition=as_of, facts={"release": name}, **changes)
 
 
-def answers(workspace: Workspace, *releases: Manifest) -> None:
+def serves(workspace: Workspace, *releases: Manifest) -> None:
     """Let the releases answer in production, one after another."""
     for release in releases:
         workspace.ledger.publish(release, run="r")

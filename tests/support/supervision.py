@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 
 from ml_assets.core.notices import Notice
-from ml_assets.services.supervision.part import Address, Part, answers
+from ml_assets.services.supervision.part import Address, Part, responds
 from ml_assets.services.supervision.supervisor import supervise
 from ml_assets.services.supervision.watch import Watch
 from tests.support.browser import eventually
@@ -62,7 +62,7 @@ class Supervision:
     def part(self, name: str, *argv: str, needs: Path | None = None, outlived: bool = False) -> Part:
         address = Address("127.0.0.1", free_port(), f"--{name}-port")
         command = (sys.executable, "-c", *(argv or (SERVER, str(address.port))))
-        return Part(name, command, answers(address.url), address, needs=needs, outlived=outlived)
+        return Part(name, command, responds(address.url), address, needs=needs, outlived=outlived)
 
     def run(self, *parts: Part) -> None:
         """Supervise until a signal comes."""

@@ -11,7 +11,7 @@ from ml_assets.services.verify.home import verify
 from resources.ledger.ledger import LedgerConflict
 from resources.settings import Settings
 from tests.conftest import settings_of
-from tests.support.records import answers, pointing, recipe
+from tests.support.records import pointing, recipe, serves
 
 
 def make(home: Path) -> Path:
@@ -26,7 +26,7 @@ def make(home: Path) -> Path:
     for name in ("2013-01.aaaaaaaa", "2013-02.bbbbbbbb"):
         given = recipe("release", name[:7], code=name, inputs=(manifests[-1].as_input(),))
         output = Output({"model.cbm": name.encode()}, {"release": name})
-        answers(space, space.lineage.make(given, lambda output=output: output, run="r").manifest)
+        serves(space, space.lineage.make(given, lambda output=output: output, run="r").manifest)
     with suppress(LedgerConflict):
         space.ledger.move_pointer("promotion", pointing("late"), expected="nobody")
     space.ledger.close()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ml_assets.cli.shared.context import product_named, workspace
+from ml_assets.cli.shared.group import Group
 from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.errors import MlAssetsError
 
@@ -19,7 +20,7 @@ class ExportImpossible(MlAssetsError):
     """The official client is not installed, or nothing says what to export."""
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Export lineage to other tools, or the ledger for an audit."""
 

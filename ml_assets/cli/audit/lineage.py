@@ -74,7 +74,7 @@ _RECORDED = {
     "served": "what the endpoint answered, by its log,",
     "decision": "a person's decision, ledger entry",
 }
-"""What is made by no stage, by the beginning of its name."""
+"""The assets that no stage makes, by the beginning of its name."""
 
 
 def _trees(nodes: Mapping[str, Node], subject: Node) -> Iterator[str]:

@@ -121,8 +121,8 @@ def _lines(steps: "Sequence[WalkedPartition]", planted: list[dict[str, Any]], di
 def _heading(step: "WalkedPartition") -> str:
     row = step.to_dict()
     served = f"{step.champion.partition} served" if step.champion else "no release served"
-    if step.answering is not None:
-        served += f" ({step.case.product.gates.metric} {step.answering:.4f})"
+    if step.serving_metric is not None:
+        served += f" ({step.case.product.gates.metric} {step.serving_metric:.4f})"
     anchor = f", anchor {step.anchor.partition}" if step.anchor else ""
     return f"{step.case.partition} {step.verdict.decision}: {served}{anchor}; then {row['answers'] or 'no release'} serves"
 

@@ -27,7 +27,7 @@ class DeliveryRefused(MlAssetsError):
 def command(product: str, table: str, file: Path, partition: str) -> None:
     """Deliver FILE as TABLE of PRODUCT: copied under a temporary name, then renamed, so that no reader sees half of it.
 
-    A table of outcomes (`labels.delivered`) may have several files a partition: each is delivered beside the others.
+    A table of outcomes (`labels.delivered`) may have several files a partition: each is delivered next to the others.
     The sensor launches the path once all tables of a partition are delivered; `ml-assets run` does so by hand.
     """
     space = workspace()

@@ -32,7 +32,7 @@ def command(url: str | None, commit: str, locations: tuple[str, ...], timeout: f
     3 when the webserver gives no answer or the time is over.
     """
     from ml_assets.services.deployment.deploy import Deploy, DeployOutcome, LimitReached
-    from resources.dagster_webserver import Webserver, WebserverError
+    from resources.http.dagster_webserver import Webserver, WebserverError
 
     current = settings()
     address = url or current.dagster_url

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ml_assets.cli.shared.group import Group
 from resources.settings import settings
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def _of_one_commit(function: Callable[..., None]) -> Callable[..., None]:
     return report(click.option("--commit", metavar="SHA", help="The commit that ran: the head of the pull request.")(function))
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Post the report of a change: one comment, kept up to date, and the commit status `ml-assets/change`.
 

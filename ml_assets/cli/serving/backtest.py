@@ -20,7 +20,7 @@ from ml_assets.cli.shared.tables import columns
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Of the random schedules.")
 @click.option("--json", "as_json", is_flag=True, help="Print all replicates as JSON.")
 def command(product: str, policy: Path, *, replicates: int, schedules: int, seed: int, as_json: bool) -> None:
-    """Play policies of retraining on the stored partitions of PRODUCT, beside its present one: trainings, those that the gates
+    """Play policies of retraining on the stored partitions of PRODUCT, next to its present one: trainings, those that the gates
     let through, CPU seconds, alarms, the metric on later partitions, days served by a model that was worse there than the newest
     one that could have been trained, value.
 

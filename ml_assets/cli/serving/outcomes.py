@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print the lines as JSON.")
 def command(product: str, plots: Path | None, *, as_json: bool) -> None:
     """Show what served of PRODUCT, by partition, release and way of serving: the outcomes that came, the realised metric and
-    value beside what was promised and, until outcomes are complete, an estimate without labels; then what promotions promised and
+    value next to what was promised and, until outcomes are complete, an estimate without labels; then promises of promotions and
     what came of it (`probation`).
     """
     from ml_assets.services.outcomes.probation import probations

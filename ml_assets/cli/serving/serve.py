@@ -131,7 +131,7 @@ def _asked_at(advertised: str, listening: str) -> str:
 
 
 def followed(space: "Workspace", product: str, environment: str) -> "Follower":
-    """What brings this home's endpoint in line with the ledger. Raises AnotherLedger and AnotherStore."""
+    """The follower that brings this home's endpoint in line with the ledger. Raises AnotherLedger and AnotherStore."""
     import socket
 
     from sqlalchemy.exc import SQLAlchemyError
@@ -221,7 +221,7 @@ def _endpoint(
 
 
 def permitted(product: "Product", move: "Callable[[str | None, By, str], object]") -> "RollBack":
-    """What rolls back for a client of the server whom the product lets do so. It raises NotPermitted for others."""
+    """The rollback for a client of the server whom the product lets do so. It raises NotPermitted for others."""
     from ml_assets.core.release.identity import not_permitted
     from ml_assets.services.people.permission import NotPermitted
 
@@ -243,7 +243,10 @@ def configured_keys(setting: str) -> "tuple[ApiKey, ...]":
     try:
         keys = parse_keys(Path(setting).read_text())
     except OSError as error:
-        raise KeysRefused(f"the file of ML_ASSETS_KEYS cannot be read: {error.strerror}") from error
+        raise KeysRefused(
+            f"the file of ML_ASSETS_KEYS cannot be read: {error.strerror}; it holds the lines that `ml-assets serve --new-key "
+            "predict` prints"
+        ) from error
     if not keys:
         raise KeysRefused("the file of ML_ASSETS_KEYS holds no key: without one, anyone could send requests")
     return keys

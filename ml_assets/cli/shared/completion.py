@@ -1,4 +1,4 @@
-"""What the shell offers for an argument that names something of a home."""
+"""The shell's suggestions for an argument that names something of a home."""
 
 from typing import Any
 

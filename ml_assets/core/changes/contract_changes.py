@@ -13,7 +13,7 @@ from ml_assets.core.code.closure import Code
 from ml_assets.core.contract.schema import rules_of
 
 RuleValues = dict[str, Any]
-"""What a contract says, by dotted name of the rule."""
+"""The rules of a contract, by dotted name of the rule."""
 CONFIG = "Config"
 """Where a pandera model declares what is of the whole table; no column can have this name."""
 _STRICT = ordered(False, "filter", True)

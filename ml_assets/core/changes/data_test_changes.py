@@ -9,7 +9,7 @@ import yaml
 from ml_assets.core.changes.change import Change, Effect
 
 DataTests = dict[str, str]
-"""What each data test asks, as JSON, by its name."""
+"""The query of each data test, as JSON, by its name."""
 
 
 def data_test_changes(product: str, old: Mapping[str, bytes], new: Mapping[str, bytes]) -> list[Change]:

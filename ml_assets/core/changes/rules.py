@@ -147,4 +147,4 @@ CONDITIONS = frozenset({"endpoint.shadow", "endpoint.canary", "staging", "promot
 AS_A_WHOLE = frozenset({"endpoint.unknown_categories", "gates.baselines.baseline", "gates.exceptions", "monitoring.value"})
 """Mappings that their rule is given whole."""
 JUDGED_APART = frozenset({"gates.claims", "gates.minimum", "gates.first_release", "decision"})
-"""What other parts of the declaration have to be looked at for: core.changes.declaration_changes."""
+"""The rules that look at other parts of the declaration: core.changes.declaration_changes."""

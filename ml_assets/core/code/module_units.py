@@ -81,6 +81,7 @@ class _Parts:
         self.foreign = {n: f"{e.module}.{e.name}".strip(".") for n, (e, *_) in imports.items() if n not in self.own}
 
     def units(self) -> dict[str, Unit]:
+        """The units by name; what is none of them is one unit, of the module itself."""
         units: dict[str, Unit] = {}
         rest: list[ast.stmt] = []
         for node in self.tree.body:

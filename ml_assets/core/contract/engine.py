@@ -201,7 +201,7 @@ def _check_masks(frame: pl.DataFrame, *, rules: Rules, table: str) -> tuple[Mask
 
 
 def _schema_errors(frame: pl.DataFrame, *, rules: Rules, is_narrow: bool = False) -> Sequence[Any]:
-    """What pandera finds; with `is_narrow` without the checks that judge a whole partition."""
+    """The failures that pandera finds; with `is_narrow` without the checks that judge a whole partition."""
     from pandera.config import ValidationDepth, config_context
     from pandera.errors import SchemaErrors
 

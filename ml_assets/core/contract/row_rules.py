@@ -78,6 +78,7 @@ class _Rows:
     """The rows that a check is given to find out what it selects of them."""
 
     def select(self, *expressions: Any, **named: Any) -> None:
+        """End the check: its expressions are all that is wanted of it. Raises _Recorded."""
         listed = [item for given in expressions for item in (given if isinstance(given, list | tuple) else [given])]
         raise _Recorded([*listed, *named.values()])
 

@@ -17,12 +17,12 @@ Model = Any  # type[pandera.polars.DataFrameModel]; pandera is imported only whe
 DEFAULT_MIN_ROWS = 1
 DEFAULT_MAX_QUARANTINED = 0.01
 QUARANTINE_COLUMNS = ("reason", "row")
-"""What the quarantine says of a refused row, next to its values as delivered."""
+"""The columns of the quarantine about a refused row, next to its values as delivered."""
 CONFLICT = ".conflict"
 """After a key's reason code: rows with one key and different values. The code alone: a row that is there already."""
 Scope = Literal["rows", "partition"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
-"""What a check of a whole table judges: each row, which goes to quarantine, or the partition, which is not published."""
+"""The scope of a check of a whole table: each row, which goes to quarantine, or the partition, which is not published."""
 _SCOPE = "scope"
 _FIELD_KEYS = ("known", "max_missing")
 _TABLE_KEYS = ("min_rows", "max_quarantined")
@@ -187,7 +187,7 @@ def _refuse_what_bends_rows(schema: Any, *, model: Model) -> None:
 
 
 def _scopes(schema: Any, *, model: Model) -> dict[str, Scope]:
-    """What each check across columns judges, by the check's name."""
+    """The scope of each check across columns, by the check's name."""
     scopes: dict[str, Scope] = {}
     for check in schema.checks:
         scope = check._check_kwargs.get(_SCOPE)

@@ -14,7 +14,7 @@ _LONGEST = 200
 
 
 def rule_problems(product: Product, places: Places) -> list[str]:
-    """What is wrong with the checks across columns. The models can be read."""
+    """The problems of the checks across columns. The models can be read."""
     contract = product.contract
     models = dict.fromkeys([*contract.TABLES.values(), contract.Request, contract.Features])
     return [problem for model in models for problem in _of_model(model, places)]

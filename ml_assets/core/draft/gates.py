@@ -88,7 +88,7 @@ def _trial_with_champion(trials: Trials, windows: WindowSizes, end: int, say: Ca
 
 
 def _spread(first: int, last: int, count: int) -> list[int]:
-    """Ends of windows from the first to the last, at most so many."""
+    """Ends of windows from the first to the last, at most `count` of them."""
     return sorted({round(end) for end in np.linspace(first, last, count)}) if first <= last else []
 
 

@@ -13,6 +13,9 @@ import polars as pl
 from ml_assets.core.draft.columns import SourceColumn
 from ml_assets.core.draft.draft import Draft
 from ml_assets.core.draft.gates import Plan
+from ml_assets.core.html.rendering import rendered
+
+TEMPLATE = Path(__file__).with_name("profile.html.jinja")
 
 BINS = 24
 MOST_BARS = 12
@@ -57,18 +60,10 @@ class ShownColumn:
 
 def page(draft: Draft, plan: Plan) -> str:
     """The page."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     rows, history = draft.history.rows, draft.history
     means = _means(draft)
-    return environment.get_template("profile.html.jinja").render(
+    return rendered(
+        TEMPLATE,
         draft=draft,
         plan=plan,
         folds=len(plan.windows.keys) - 1,

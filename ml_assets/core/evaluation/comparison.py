@@ -29,10 +29,12 @@ class _Scored:
     classes: Sequence[str]
 
     def part(self, index: Ints) -> "_Scored":
+        """The rows with these numbers, in units of their own."""
         units = Units.of(self.units.codes[index], is_ordered=self.units.is_ordered)
         return _Scored(self.y[index], {name: s[index] for name, s in self.scores.items()}, units, self.classes)
 
     def compare(self, metrics: tuple[Metric, ...], level: float) -> tuple[MetricComparison, ...]:
+        """The models by each metric, with intervals at the level."""
         return tuple(self._compare(metric, level) for metric in metrics)
 
     def _compare(self, metric: Metric, level: float) -> MetricComparison:

@@ -31,7 +31,7 @@ class ReportError(MlAssetsError):
 
 @dataclass(frozen=True)
 class ColumnShift:
-    """What the product's verdict says of a column: the share of its rows that moved, the greatest that is usual, and whether the
+    """The product's verdict on a column: the share of its rows that moved, the greatest that is usual, and whether the
     column exceeds."""
 
     share: float

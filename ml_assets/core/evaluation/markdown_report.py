@@ -23,12 +23,12 @@ _DIRECTIONS = {
     "neither": "no direction",
 }
 Measured = Mapping[str, Any]
-"""What metrics.json of an evaluation holds."""
+"""The content of metrics.json of an evaluation."""
 
 
 @dataclass(frozen=True)
 class Context:
-    """What is known around an evaluation, in lines: earlier looks at its rows, what is new since the champion, what came of the
+    """The context of an evaluation, in lines: earlier looks at its rows, what is new since the champion, what came of the
     candidate that is kept, and what the product's own history says of its gates. `unasked`: why the partition's newest candidate
     has no verdict; the evaluation is then one of an earlier candidate."""
 

@@ -17,7 +17,7 @@ from ml_assets.core.metrics.arrays import Floats, Task
 
 Fate: TypeAlias = Literal["caught", "let through", "within the margin", "no change", "not tried"]
 MINIMUM = "minimum"
-"""What catches a window that holds too little to decide."""
+"""The claim that catches a window that holds too little to decide."""
 _EDGE = 1e-9
 
 

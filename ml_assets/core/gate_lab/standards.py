@@ -45,8 +45,8 @@ class StandardBreach:
 
 
 def breaches(gates: GateSpec, past: Sequence[VerdictFacts]) -> list[StandardBreach]:
-    """What the recorded verdicts (oldest first) say against the block. Empty without a history, and of what the block excuses by
-    name."""
+    """The objections of the recorded verdicts (oldest first) to the block. Empty without a history, and of what the block excuses
+    by name."""
     return list(_breaches(gates, past))
 
 
@@ -68,7 +68,7 @@ def _is_margin(claim: ClaimSpec) -> bool:
 
 
 def _recorded(claim: ClaimSpec, past: Sequence[VerdictFacts]) -> list[ClaimFacts]:
-    """What was measured of the same difference, whatever the limit was then."""
+    """The measurements of the same difference, whatever the limit was then."""
     return [facts for verdict in past for facts in verdict.claims if not facts.note and _is_same(facts, claim)]
 
 

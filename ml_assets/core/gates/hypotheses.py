@@ -24,7 +24,7 @@ MOST_LOG = 690.0
 Expected = Mapping[str, Collection[str]]
 """Levels by column that a window of this length is known to hold."""
 Past = Mapping[str, Sequence[WindowSums]]
-"""What earlier windows showed of the same claim, by what each hypothesis was about."""
+"""The evidence of earlier windows for the same claim, by what each hypothesis was about."""
 
 
 @dataclass(frozen=True)

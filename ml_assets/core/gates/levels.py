@@ -24,7 +24,7 @@ class BudgetLike(Protocol):
 
 
 class PooledLike(Protocol):
-    """What `gates.pooled` of product.yaml says."""
+    """The section `gates.pooled` of product.yaml."""
 
     @property
     def windows(self) -> int:
@@ -36,11 +36,11 @@ class PooledLike(Protocol):
 
 
 class GatesLike(Protocol):
-    """What decides the level in `gates` of product.yaml."""
+    """The part of `gates` of product.yaml that decides the level."""
 
     @property
     def budget(self) -> BudgetLike:
-        """What decides the level of one look."""
+        """The part of the budget that decides the level of one look."""
 
     @property
     def pooled(self) -> PooledLike | None:

@@ -225,7 +225,7 @@ class Panel:
         return mean_over(self._by_window, share, self.units) if self._by_window else share(np.arange(self.rows))
 
     def decided(self, scores: Floats) -> Ints:
-        """What these scores decide of each row (n,): yes or no, or a class."""
+        """The decision by these scores for each row (n,): yes or no, or a class."""
         if self.task == "multiclass":
             return likeliest(scores)
         if self.threshold is None:

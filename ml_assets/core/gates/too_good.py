@@ -17,7 +17,7 @@ LEAST_PAST = 4
 """Earlier gains without which nothing is surprising."""
 SURPRISING = 0.005
 PRIOR_FREEDOM = 4
-"""What the errors of the gains themselves count for next to the spread of the earlier ones, in degrees of freedom."""
+"""The weight of the errors of the gains themselves next to the spread of the earlier ones, in degrees of freedom."""
 MOST_UNITS = 5000
 
 

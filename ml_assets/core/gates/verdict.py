@@ -185,7 +185,7 @@ def guarantee(gates: GateSpec, claims: Sequence[ClaimSpec], *, units: int) -> st
 
 
 def _over_windows(gates: GateSpec) -> str:
-    """What holds for a candidate that is kept, over all windows that it may be asked on."""
+    """The promise for a candidate that is kept, over all windows that it may be asked on."""
     assert gates.pooled is not None
     windows = gates.pooled.windows
     return f"{_percent(windows * look_level(gates))} over the {windows} windows that a candidate may be kept for"

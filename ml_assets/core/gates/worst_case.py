@@ -87,7 +87,7 @@ def _extremes(form: ClaimForm, panel: Panel, unknown: UnknownRows) -> tuple[floa
 
 
 def _losses(measure: Measure, panel: Panel, unknown: UnknownRows, y: Floats) -> Floats:
-    """What each row contributes to a mean if it has these labels: (n,)."""
+    """The contribution of each row to a mean if it has these labels: (n,)."""
     if measure.kind == "disagreement":
         one, other = (panel.decided(unknown.scores[model]) for model in measure.models)
         return np.asarray(one != other, dtype=np.float64)

@@ -8,6 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ml_assets.core.html.rendering import rendered
+
+TEMPLATE = Path(__file__).with_name("drift.html.jinja")
+
 WIDTH, HEIGHT, MARGIN = 300, 64, 4
 SHOWN = 12
 """The newest partitions, which the table shows unfolded."""
@@ -54,15 +58,11 @@ def page(
     *, title: str, lead: str, lines: Sequence[PartitionRow], columns: Mapping[str, Sequence[Point]], ignored: Sequence[str]
 ) -> str:
     """The page; `columns` by name, those that exceed in any partition first, the `ignored` ones apart."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
     order = sorted(columns, key=lambda name: (-sum(p.exceeds for p in columns[name]), name))
     partitions = sorted({point.partition for points in columns.values() for point in points})
     drawn = [_picture(name, columns[name], partitions) for name in order if columns[name]]
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    return environment.get_template("drift.html.jinja").render(
+    return rendered(
+        TEMPLATE,
         title=title,
         lead=lead,
         lines=lines,

@@ -9,6 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from ml_assets.core.html.rendering import rendered
+
+TEMPLATE = Path(__file__).with_name("page.html.jinja")
+
 Tone = Literal["plain", "subject", "delivered", "good", "bad"]
 WIDTH, HEIGHT, GAP_X, GAP_Y, MARGIN, TOP = 154, 70, 38, 22, 20, 40
 
@@ -69,8 +73,6 @@ class ArrowCurve:
 
 def page(*, title: str, lead: str, columns: Mapping[int, str], boxes: Sequence[Box], arrows: Sequence[Arrow], first: str) -> str:
     """The page. `columns` names those that have boxes; the parts of the box `first` are open at the beginning."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
     used = sorted({box.column for box in boxes})
     xs = {column: MARGIN + number * (WIDTH + GAP_X) for number, column in enumerate(used)}
     stacks = {column: [box for box in boxes if box.column == column] for column in used}
@@ -82,9 +84,8 @@ def page(*, title: str, lead: str, columns: Mapping[int, str], boxes: Sequence[B
     }
     bottom = TOP + tallest * (HEIGHT + GAP_Y)
     curves = [_curve(arrow, places[arrow.source], places[arrow.target], bottom) for arrow in arrows]
-    folder = FileSystemLoader(Path(__file__).parent)
-    environment = Environment(loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    return environment.get_template("page.html.jinja").render(
+    return rendered(
+        TEMPLATE,
         title=title,
         lead=lead,
         width=2 * MARGIN + len(used) * (WIDTH + GAP_X) - GAP_X,

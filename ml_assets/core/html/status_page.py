@@ -7,6 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ml_assets.core.html.rendering import rendered
+
+TEMPLATE = Path(__file__).with_name("status.html.jinja")
+
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 620, 150, 52, 10, 10, 20
 SHOWN = 12
 """The newest partitions, which the table shows unfolded."""
@@ -81,13 +85,9 @@ def page(
     releases: Mapping[str, str],
 ) -> str:
     """The page. `partitions` are those of the charts, in order; `releases` the names of what was promoted, by partition."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
     drawn = [picture(chart, partitions, releases) for chart in charts if _values(chart)]
-    return environment.get_template("status.html.jinja").render(
+    return rendered(
+        TEMPLATE,
         title=title,
         lead=lead,
         facts=facts,

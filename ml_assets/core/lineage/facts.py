@@ -119,7 +119,7 @@ class PromiseFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RealisedFacts(Facts, frozen=True, kw_only=True):
-    """What served in a partition, release by release; `promises` by bundle."""
+    """The served predictions of a partition, release by release; `promises` by bundle."""
 
     lines: tuple[LineFacts, ...] = ()
     promises: Mapping[str, tuple[PromiseFacts, ...]] = {}

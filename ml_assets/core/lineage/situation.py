@@ -1,4 +1,4 @@
-"""What a plan looks at and what comes of it, as plain values: the planning is in planning.py."""
+"""The input and the output of a plan, as plain values: the planning is in planning.py."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

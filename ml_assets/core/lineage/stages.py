@@ -58,7 +58,7 @@ def _built_by(module: str, *functions: str) -> tuple[str, ...]:
 
 _TABLES = ("numpy", "pandera", "polars")
 _DELIVERED = (*_TABLES, "pyarrow")
-"""What a delivered file is read and held to its contract with."""
+"""The functions that read a delivered file and hold it to its contract."""
 _JUDGED = ("catboost", "duckdb", "msgspec", "numpy", "polars", "pyarrow", "scipy")
 _LOGGED = tuple(f"resources.tracking.mlflow_catalogue:{name}" for name in ("log", "Catalogue", "Catalogue.run"))
 _REFERENCE = Read("reference", is_declared=lambda product: bool(product.delivery.reference))

@@ -30,7 +30,7 @@ def calibration_loss_influence(y: Floats, s: Floats) -> Floats:
 
 
 def calibration_bias(y: Floats, s: Floats, codes: Ints) -> float:
-    """What is expected of the calibration term of a model without any gap: the variance of each bin's gap, from the sums of its
+    """The expectation of the calibration term of a model without any gap: the variance of each bin's gap, from the sums of its
     units (`codes`), as Bröcker (2012, Clim. Dyn. 39) takes it from rows. Bins of one unit tell none."""
     bins, units = equal_mass_bins(s), int(codes.max()) + 1
     mass, gaps = _by_bin(bins, np.ones_like(s), y - s)

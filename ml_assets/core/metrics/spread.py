@@ -14,7 +14,7 @@ from scipy.special import stdtr, stdtrit
 from ml_assets.core.metrics.arrays import Floats
 
 USUAL_CORRELATION, USUAL_UNITS = 0.25, 30.0
-"""What a product without history is taken to have, and the number of units that this counts for."""
+"""The prior for a product without history, and the number of units that this counts for."""
 MOST_CORRELATION = 0.7
 CAUTION = 1.5
 """By how much the skewness is taken to be more than a sample shows of it."""

@@ -89,6 +89,7 @@ class _Design:
 
     @classmethod
     def of(cls, trained: pl.DataFrame, columns: Sequence[str]) -> "_Design":
+        """The levels, means and deviations of these columns in the training rows."""
         texts = [name for name in columns if not trained.schema[name].is_numeric() and trained.schema[name] != pl.Boolean]
         levels = {name: trained[name].cast(pl.String).drop_nulls().unique().sort().to_list() for name in texts}
         raw = _raw(trained, columns, levels)
@@ -103,6 +104,7 @@ class _Design:
         return np.column_stack([np.ones(frame.height), scaled])
 
     def scores(self, frame: pl.DataFrame, weights: Floats, *, task: Task) -> Floats:
+        """The scores (rows,) of weights (1 + columns,): probabilities for a binary task."""
         value: Floats = self.matrix(frame) @ weights
         return _logistic(value) if task == "binary" else value
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Features = Sequence[Mapping[str, str]]
 MISSING_CATEGORY = "(missing)"
-"""What a model sees of a text that is missing: a category of its own, in training as in serving."""
+"""The value of a missing text for a model: a category of its own, in training as in serving."""
 
 
 class ScoringError(MlAssetsError):

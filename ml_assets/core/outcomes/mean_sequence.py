@@ -17,7 +17,7 @@ class SequenceRefused(MlAssetsError):
 
 @dataclass(frozen=True)
 class Sums:
-    """What bounds need of the units seen so far: their number, their sum and the sum of their squares."""
+    """The sums of the units seen so far, from which bounds follow: their number, their sum and the sum of their squares."""
 
     units: int = 0
     total: float = 0.0

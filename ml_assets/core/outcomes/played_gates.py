@@ -63,11 +63,11 @@ class PlayedVerdict:
 
 @dataclass
 class PlayedRoles:
-    """Who serves and who is the anchor, after these answers, oldest first. `promoted`: how many were let through."""
+    """Who serves and who is the anchor, after these `verdicts`, oldest first. `promoted`: how many were let through."""
 
     serving: Release
     anchor: Release
-    answers: list[PlayedVerdict] = field(default_factory=list)
+    verdicts: list[PlayedVerdict] = field(default_factory=list)
     promoted: int = 0
 
 
@@ -94,15 +94,15 @@ def _answered(gates: PlayedGates, roles: PlayedRoles, model: int, at: int) -> Ve
     """The verdict, after which the candidate serves if it was accepted; not one that is held for a person, who may say no. None
     where the windows may not be asked."""
     tested = range(model + 1 - gates.test, at + 1)
-    known = {place for answer in roles.answers if answer.question.candidate == model for place in answer.tested}
+    known = {place for answer in roles.verdicts if answer.question.candidate == model for place in answer.tested}
     paid = tuple(place for place in tested if place not in known)
     if gates.windows > 1 and _is_retired(gates, roles, tested, paid):
         return None
-    own = (answer for answer in roles.answers if not answer.question.is_kept)
+    own = (answer for answer in roles.verdicts if not answer.question.is_kept)
     before = tuple(answer.verdict for answer in own if answer.tested.stop <= tested.start)
     question = GateQuestion(model, at, roles.serving, roles.anchor, before)
     verdict = gates.judge(question)
-    roles.answers.append(PlayedVerdict(question, tested, paid, verdict))
+    roles.verdicts.append(PlayedVerdict(question, tested, paid, verdict))
     if verdict.decision == "ACCEPT" and not verdict.too_good:
         roles.serving, roles.promoted = Release(model, at), roles.promoted + 1
         roles.anchor = roles.serving if verdict.is_better else roles.anchor
@@ -111,20 +111,20 @@ def _answered(gates: PlayedGates, roles: PlayedRoles, model: int, at: int) -> Ve
 
 def _is_retired(gates: PlayedGates, roles: PlayedRoles, tested: range, paid: tuple[int, ...]) -> bool:
     """Whether the most charged partition has no look or no promotion left."""
-    looks = max(sum(place in answer.paid for answer in roles.answers) for place in paid)
-    accepted = [answer for answer in roles.answers if answer.verdict.decision == "ACCEPT"]
+    looks = max(sum(place in answer.paid for answer in roles.verdicts) for place in paid)
+    accepted = [answer for answer in roles.verdicts if answer.verdict.decision == "ACCEPT"]
     ships = max(sum(place in answer.tested for answer in accepted) for place in tested)
     return looks >= gates.looks or ships >= gates.ships
 
 
 def _kept(gates: PlayedGates, roles: PlayedRoles, at: int) -> Iterator[int]:
-    """The candidates that are undecided beside what serves now and that have windows left, the one to be asked first."""
-    answers: dict[int, list[PlayedVerdict]] = {}
+    """The candidates that are undecided next to what serves now and that have windows left, the one to be asked first."""
+    by_candidate: dict[int, list[PlayedVerdict]] = {}
     for place in range(at - 1, at - gates.windows, -1):
-        asked_there = [answer for answer in reversed(roles.answers) if answer.question.at == place]
+        asked_there = [answer for answer in reversed(roles.verdicts) if answer.question.at == place]
         for answer in sorted(asked_there, key=lambda answer: not answer.question.is_kept):
-            answers.setdefault(answer.question.candidate, []).append(answer)
-    for candidate, newest_first in answers.items():
+            by_candidate.setdefault(answer.question.candidate, []).append(answer)
+    for candidate, newest_first in by_candidate.items():
         newest, own = newest_first[0], newest_first[-1]
         is_undecided = not own.question.is_kept and newest.verdict.decision == "INCONCLUSIVE"
         if is_undecided and (own.question.champion, own.question.anchor) == (roles.serving, roles.anchor):

@@ -26,8 +26,8 @@ class PolicyRefused(MlAssetsError):
 
 @dataclass(frozen=True)
 class RetrainingPolicy:
-    """What asks for a training: each partition, every so many (`schedule`), an alarm of drift, or a metric that dropped by more
-    than `max_drop` in `fails` of the last `of` partitions. None begins within `cool_down` partitions of the last."""
+    """The events that ask for training: each partition, one in `every` (`schedule`), an alarm of drift, or a metric that dropped
+    by more than `max_drop` in `fails` of the last `of` partitions. None begins within `cool_down` partitions of the last."""
 
     name: str
     on: tuple[Word, ...]
@@ -77,7 +77,7 @@ class ReplayedPast:
 
 @dataclass(frozen=True)
 class Played:
-    """What a policy came to on one replicate. `promoted`: trainings that the gates let through; `alarms`: partitions with an
+    """The result of a policy on one replicate. `promoted`: trainings that the gates let through; `alarms`: partitions with an
     alarm of drift, or whose metric dropped as the policy says; `later`: the mean advantage on partitions after the model was
     chosen; `worse`: days served by a model that was worse there than the newest one that could have been trained."""
 
@@ -95,7 +95,7 @@ class Played:
 
 @dataclass
 class _PolicyState:
-    """What a policy remembers on its way: models by the partition that they are as of. `begun` and `last`: the partitions that
+    """The state of a policy on its way: models by the partition that they are as of. `begun` and `last`: the partitions that
     were in when the first model and the last one were trained. `answered`: up to which partition alarms were."""
 
     roles: PlayedRoles

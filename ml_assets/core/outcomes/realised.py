@@ -1,4 +1,4 @@
-"""What a release's served predictions turned out to be worth: metrics on the outcomes that came, and an estimate until then."""
+"""The worth of a release's served predictions: metrics on the outcomes that came, and an estimate until then."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ class RealisedLine:
 
 
 def line(rows: pl.DataFrame, served: pl.DataFrame, tested: Tested, *, source: str, bundle: str, product: Product) -> RealisedLine:
-    """What the predictions `served` (with the number of their row) came to, on the partition's `rows` with their labels."""
+    """The realised metrics of the predictions `served` (with their row's number), on the partition's `rows` with their labels."""
     questions = rows[served[ROW].to_list()]
     classes = product.features.class_names
     label, scores = questions[product.features.label].cast(pl.Float64), served_scores(served, classes)

@@ -39,7 +39,7 @@ def is_within(request: str, time: str, start: datetime, end: datetime) -> bool:
 
 
 def digest(predictions: pl.DataFrame) -> str:
-    """What decides what follows from the predictions: which was asked what, and answered how."""
+    """The digest of all that decides what follows from the predictions: which was asked what, and answered how."""
     of_classes = [name for name in predictions.columns if name not in (*COLUMNS, ROW)]
     return digest_json(predictions.sort("id").select("id", "bundle", "score", ROW, *of_classes).rows())
 

@@ -70,14 +70,14 @@ def plausible(past: Sequence[Known], now: Known, *, label: str) -> list[Plausibi
     past = [partition for partition in past if partition.summary.rows][-HISTORY:]
     if not now.summary.rows:
         return [PlausibilityResult(claim, True, "it has no rows") for claim in CLAIMS]
-    answers: dict[str, Callable[[], PlausibilityResult]] = {
+    judges: dict[str, Callable[[], PlausibilityResult]] = {
         "volume_plausible": lambda: _volume(past, now),
         "content_is_new": lambda: _content(past, now, label),
         "label_rate_plausible": lambda: _label(past, now, label),
         "relations_hold": lambda: _relations(past, now),
         "no_column_gives_label_away": lambda: _separation(past, now),
     }
-    return [answers[claim]() for claim in CLAIMS]
+    return [judges[claim]() for claim in CLAIMS]
 
 
 def _too_few(claim: str, number: int) -> PlausibilityResult:

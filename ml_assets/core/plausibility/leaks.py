@@ -13,7 +13,7 @@ SEPARATION = 0.05
 LEVEL = 0.01
 """Of all columns of a partition together (Bonferroni)."""
 PRIOR_FREEDOM = 4
-"""What the errors of the separations themselves count for next to the spread of the earlier ones, in degrees of freedom."""
+"""The weight of the errors of the separations themselves next to the spread of the earlier ones, in degrees of freedom."""
 MEASURES = (("value", "error"), ("rest", "rest_error"))
 """Of a separation: each measure, and its error."""
 
@@ -35,7 +35,7 @@ class ColumnLeak:
 
 def leaks(before: Sequence[Mapping[str, UnitSeparation]], now: Mapping[str, UnitSeparation], *, least: int) -> list[ColumnLeak]:
     """The columns that separate the label surely and clearly better than in the partitions `before`, worst first, each once. A
-    column is looked at if at least so many of these have it."""
+    column is looked at if at least `least` of these have it."""
     looks = [
         _look(column, [(getattr(one, value), getattr(one, error)) for one in (*known, measured)])
         for column, measured in now.items()

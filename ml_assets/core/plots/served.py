@@ -1,4 +1,4 @@
-"""What served by partition: the realised number with its interval, beside what was promised and what was estimated."""
+"""The served releases by partition: the realised number with its interval, next to what was promised and what was estimated."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -22,7 +22,7 @@ PICTURES = {
     "predicted_vs_actual": ("actual", "predicted"),
     "learning_curve": ("trees", "loss"),
 }
-"""What is drawn small, in the order of reading, with the names of its axes."""
+"""The figures that are drawn small, in the order of reading, with the names of its axes."""
 _ESCAPES = {"<": "%3C", ">": "%3E", "#": "%23", " ": "%20", "(": "%28", ")": "%29", "%": "%25"}
 _HEAD = "<svg xmlns='http://www.w3.org/2000/svg' width='270' height='190' viewBox='-1 -10 135 95' style='background:#fff'>"
 _FRAME = "<path d='M0,0V70H132' fill='none' stroke='#999'/>"

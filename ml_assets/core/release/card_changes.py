@@ -1,4 +1,4 @@
-"""What is new in a candidate since the champion: data, parameters, code, libraries. The same lines in card, report, Dagster."""
+"""The changes in a candidate since the champion: data, parameters, code, libraries. The same lines in card, report, Dagster."""
 
 from collections.abc import Iterator, Mapping
 

@@ -25,7 +25,7 @@ def name_of(by: By) -> str:
 
 
 def proof_of(by: By) -> str:
-    """What is recorded as `proof`; empty for a name that was typed."""
+    """The recorded `proof`; empty for a name that was typed."""
     return by.proof if isinstance(by, Identity) else ""
 
 

@@ -85,9 +85,9 @@ class Audit:
         by_asset = graph.by_asset(reached)
         used = {asset: _used(graph, nodes, current_ids) for asset, nodes in by_asset.items()}
         edges = [{"from": a, "to": b, "count": n} for (a, b), n in graph.edges_between_assets(reached).items()]
-        answers = self._answers({release["manifest"] for release in releases})
+        serving = self._serving({release["manifest"] for release in releases})
         total = sum(sum(release["predictions"].values()) for release in releases)
-        payload = {"releases": releases, "answers": answers, "predictions": total, "manifests": used, "edges": edges}
+        payload = {"releases": releases, "answers": serving, "predictions": total, "manifests": used, "edges": edges}
         return {"question": "impact", "subject": self.subject.to_dict(), **payload}
 
     def _starts(self, graph: Graph) -> list[int]:
@@ -121,7 +121,7 @@ class Audit:
         moves = _moves(connection, [entry.body["manifest"]["snapshot"] for entry in releases])
         return [_release(entry, moves, counts) for entry in releases]
 
-    def _answers(self, affected: set[str]) -> Answer:
+    def _serving(self, affected: set[str]) -> Answer:
         pointers = {e: self.ledger.pointer(self.subject.product, e) for e in ("staging", "production")}
         return {
             environment: {

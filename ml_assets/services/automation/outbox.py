@@ -13,7 +13,7 @@ from resources.ledger.ledger import Ledger
 from resources.notify.channel import Channel, NotSent
 
 LASTING: frozenset[Event] = frozenset({"data_refused", "broken", "waiting", "late", "silent", "unwell", "drift", "value"})
-"""What goes on until it is over; the others happen, and that is all."""
+"""The events that go on until they are over; the others happen, and that is all."""
 DIGEST_HOURS = 24
 TOLD_DAYS = 7
 """Events of a time without a working channel are sent this much later at most; older ones, as of an old home, are not."""

@@ -133,7 +133,7 @@ def _untrained(ledger: Ledger, product: Product, partition: str) -> Iterator[Tri
 
 
 def _asked_for(ledger: Ledger, product: Product, partition: str, now: datetime) -> Iterator[Trigger | str]:
-    """What asks for the candidate as of the partition, most urgent first; of an alarm that has to wait, why it does."""
+    """The trigger of the candidate as of the partition, most urgent first; of an alarm that has to wait, why it does."""
     if "new_partition" in product.retrain.on:
         yield from _untrained(ledger, product, partition)
     if "schedule" in product.retrain.on and (tick := last_tick(product, now)) > _last_answered(ledger, product):

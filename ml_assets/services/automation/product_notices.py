@@ -135,7 +135,7 @@ class Causes:
             )
 
     def worth(self) -> Iterator[Notice]:
-        """What served the newest partition with outcomes was worse than promised, or worth less; it is over with the next one."""
+        """The newest partition with outcomes was served worse than promised, or worth less; it is over with the next one."""
         for claim, what in (
             (HOLDS, "what served is worse than promised"),
             (VALUE_HOLDS, "what served is worth less than promised"),

@@ -20,7 +20,7 @@ CLAIMS = ("columns_stable", "score_stable", "requests_match_training")
 
 @dataclass(frozen=True)
 class Partition:
-    """What the ledger holds of a partition; None where a stage has nothing. `drift` is the worst state of data, scores and
+    """The state of a partition in the ledger; None where a stage has nothing. `drift` is the worst state of data, scores and
     requests."""
 
     key: str
@@ -71,7 +71,7 @@ def _facts(now: OnCall) -> list[Fact]:
 
 
 def _servers(lineage: Lineage, product: Product) -> list[Fact]:
-    """What each server in production last reported."""
+    """The newest report of each server in production."""
     now = lineage.ledger.pointer(product.name, "production")
     facts = []
     for seen in replicas(lineage.ledger.engine, product.name):

@@ -1,4 +1,4 @@
-"""What Dagster shows next to a verdict: earlier looks and what is new since the champion."""
+"""The context of a verdict in Dagster: earlier looks and what is new since the champion."""
 
 from collections.abc import Sequence
 from typing import Any

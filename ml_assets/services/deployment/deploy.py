@@ -9,7 +9,7 @@ from ml_assets.errors import MlAssetsError
 from ml_assets.services.automation.run_outcomes import decided
 from ml_assets.services.deployment.locations import Contains, DeployedProduct, Location, locations
 from ml_assets.services.deployment.runs import ENDED, Failure, Launched, Unanswerable, failures, launch_stale, status
-from resources.dagster_webserver import Webserver, WebserverUnreachable
+from resources.http.dagster_webserver import Webserver, WebserverUnreachable
 
 POLL_SECONDS = 2.0
 PATIENCE_SECONDS = 60.0

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ml_assets.core.lineage.source import Commit, Source, as_source, commits, source_text
-from resources.dagster_webserver import Webserver, WebserverRefused
+from resources.http.dagster_webserver import Webserver, WebserverRefused
 
 SUFFIX = "_stale"
 """Of the sensors of sensors/stale.py, whose metadata name the source."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ml_assets.services.deployment.locations import DeployedProduct
-from resources.dagster_webserver import Webserver, WebserverRefused
+from resources.http.dagster_webserver import Webserver, WebserverRefused
 
 ENDED = frozenset({"SUCCESS", "FAILURE", "CANCELED"})
 EVENTS = 1000

@@ -1,4 +1,4 @@
-"""What a source answered, as the bytes of one delivery."""
+"""The answer of a source, as the bytes of one delivery."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

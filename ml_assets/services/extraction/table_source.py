@@ -46,7 +46,7 @@ class DueExtraction:
 
 @dataclass(frozen=True)
 class Extraction:
-    """What a source delivered, and whether other bytes than before lie in the landing folder now."""
+    """The delivery of a source, and whether other bytes than before lie in the landing folder now."""
 
     record: ExtractionRecord
     is_new: bool
@@ -95,7 +95,7 @@ class TableSource:
         return entries
 
     def due(self, now: datetime) -> Iterator[DueExtraction]:
-        """What is to be asked for at a moment (naive UTC), in order. Raises what `extract` raises of a place that is away."""
+        """The requests that are due at a moment (naive UTC), in order. Raises what `extract` raises of a place that is away."""
         known, there, over = self.known, self._delivered(), self._over(now)
         missing = [key for key in over if key not in known and key not in there]
         if self.spec.sql:
@@ -197,7 +197,7 @@ class TableSource:
         return digest_json(self._database.value(self.spec.watch, self._bounds(partition))) if self.spec.watch else ""
 
     def _states(self, still_since: datetime = datetime.max) -> Mapping[str, str]:
-        """What the source has for each partition now: the files at its URL, or what the upstream asset says of them."""
+        """The offer of the source for each partition now: the files at its URL, or what the upstream asset says of them."""
         if not self.spec.asset:
             return self._files.states(still_since)
         return upstream_states(self.instance, self.spec.asset, self.calendar) if self.instance else {}

@@ -69,7 +69,7 @@ def _leaking(on: MutationSubject, frame: pl.DataFrame, column: str) -> pl.DataFr
 
 
 def _answer(on: MutationSubject, past: list[Known], frame: pl.DataFrame) -> PlausibilityResult:
-    """What plausibility says of these rows as the partition that is tested."""
+    """The plausibility of these rows as the partition that is tested."""
     answers = plausible(past, Known(on.case.partition, summary_of(frame, on.product)), label=on.product.features.label)
     return next(answer for answer in answers if answer.claim == CLAIM)
 

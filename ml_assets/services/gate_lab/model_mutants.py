@@ -27,23 +27,23 @@ def shuffled_labels(on: MutationSubject) -> Mutation:
 def constant_scores(on: MutationSubject) -> Mutation:
     """The mean label as the score of every row."""
     labels = on.trained[on.product.features.label].cast(pl.Float64).to_numpy()
-    scores = m.constant(labels, on.answering)
+    scores = m.constant(labels, on.serving_scores)
     return on.judged("constant scores", f"{m.in_words(scores)} for every row", scores)
 
 
 def inverted_scores(on: MutationSubject) -> Mutation:
     """The champion's scores upside down."""
-    return on.judged("inverted scores", "high where it was low", m.inverted(on.answering, task=on.product.task))
+    return on.judged("inverted scores", "high where it was low", m.inverted(on.serving_scores, task=on.product.task))
 
 
 def misaligned_scores(on: MutationSubject) -> Mutation:
     """The champion's scores, each given to another row."""
-    return on.judged("misaligned scores", "each row has the score of another one", m.misaligned(on.answering))
+    return on.judged("misaligned scores", "each row has the score of another one", m.misaligned(on.serving_scores))
 
 
 def nan_scores(on: MutationSubject) -> Mutation:
     """The champion's scores, one in a hundred of them NaN."""
-    return on.judged("NaN scores", "one score in a hundred is not a number", m.with_nan(on.answering))
+    return on.judged("NaN scores", "one score in a hundred is not a number", m.with_nan(on.serving_scores))
 
 
 def stale_model(on: MutationSubject) -> Mutation:
@@ -118,7 +118,7 @@ def dropped_slice(on: MutationSubject) -> Mutation:
 
 def short_window(on: MutationSubject) -> Mutation:
     """Two units of rows, on which a lucky model looks good."""
-    codes = on.case.panel({"candidate": on.answering}).codes
+    codes = on.case.panel({"candidate": on.serving_scores}).codes
     kept = codes <= np.unique(codes)[1]
     scores = on.same(np.flatnonzero(kept))
     verdict = on.case.judge(scores, frame=on.case.frame.filter(pl.Series(kept)))

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class WalkedPartition:
-    """One partition. `champion` and `anchor` are the cases whose candidates would have had these roles; `answering` is what the
-    product's first metric is worth, of the release that served when the partition came in; `past` what the verdict learned from
+    """One partition. `champion` and `anchor` are the cases whose candidates would have had these roles; `serving_metric` is the
+    product's first metric of the release that served when the partition came in; `past` what the verdict learned from
     those before it."""
 
     case: Case
@@ -29,7 +29,7 @@ class WalkedPartition:
     anchor: Case | None
     panel: "Panel"
     verdict: Verdict
-    answering: float | None
+    serving_metric: float | None
     past: History
 
     @property
@@ -51,7 +51,7 @@ class WalkedPartition:
             "champion": self.champion.partition if self.champion else None,
             "anchor": self.anchor.partition if self.anchor else None,
             "answers": self.case.partition if self.verdict.is_accept else self.champion.partition if self.champion else None,
-            "metric": self.answering,
+            "metric": self.serving_metric,
             "claims": [claim.to_dict() for claim in self.verdict.claims],
         }
 

@@ -103,7 +103,7 @@ class Case:
         return self.lineage.inputs(self.model)
 
     @cached_property
-    def answering(self) -> Manifest:
+    def serving(self) -> Manifest:
         """The champion's release; the candidate's model while there is no champion."""
         champion = EvaluationFacts.of(self.evaluation).compared.get("champion")
         return next((m for m in self.inputs if m.snapshot == champion), self.model)

@@ -42,18 +42,18 @@ class MutationSubject:
         return {role: scores for role, scores in self.case.scores.items() if role != "candidate"}
 
     @property
-    def answering(self) -> Floats:
+    def serving_scores(self) -> Floats:
         """The scores of the release that serves; those of the candidate while none does."""
         return self.baselines.get("champion", self.case.scores["candidate"])
 
     def same(self, kept: Ints | slice = slice(None)) -> dict[str, Floats]:
         """The scores of the release that serves in the place of every model but the simple one, on the rows `kept`."""
-        return {role: (scores if role == "baseline" else self.answering)[kept] for role, scores in self.case.scores.items()}
+        return {role: (scores if role == "baseline" else self.serving_scores)[kept] for role, scores in self.case.scores.items()}
 
     @cached_property
     def champion(self) -> Loaded:
         """The model that serves; the candidate's while none does."""
-        return self.case.loaded(self.case.answering)
+        return self.case.loaded(self.case.serving)
 
     @cached_property
     def control(self) -> Verdict:
@@ -85,7 +85,7 @@ class MutationSubject:
         """By how much these scores are worse than those of what answers."""
         metric = of_task(self.product.task)[self.metric]
         y = self.case.frame[self.product.features.label].cast(pl.Float64).to_numpy()
-        return metric.advantage(metric.value(y, self.answering, None), metric.value(y, scores, None))
+        return metric.advantage(metric.value(y, self.serving_scores, None), metric.value(y, scores, None))
 
     @property
     def clear_harm(self) -> float:
@@ -97,7 +97,7 @@ class MutationSubject:
             and claim.form.models & {"champion", "anchor"}
             and claim.form.measures[0].metric == self.metric
         ]
-        usual = np.broadcast_to(self.answering.mean(axis=0), self.answering.shape)
+        usual = np.broadcast_to(self.serving_scores.mean(axis=0), self.serving_scores.shape)
         return 2 * max(margins) if margins else self.harm(usual) / 10
 
     def judged(self, mutant: str, about: str, candidate: Floats, *, is_soft: bool = False) -> Mutation:

@@ -17,10 +17,12 @@ UNKNOWN = 5
 
 def storm_day(on: MutationSubject) -> Mutation:
     """The champion, upside down on the one unit that holds most of the rows."""
-    codes = on.case.panel({"candidate": on.answering}).codes
+    codes = on.case.panel({"candidate": on.serving_scores}).codes
     worst = codes == np.bincount(codes).argmax()
     scores = np.where(
-        worst if on.answering.ndim == 1 else worst[:, None], m.inverted(on.answering, task=on.product.task), on.answering
+        worst if on.serving_scores.ndim == 1 else worst[:, None],
+        m.inverted(on.serving_scores, task=on.product.task),
+        on.serving_scores,
     )
     about = f"the release that serves, upside down on one {on.product.gates.unit} ({on.harm(scores):.3f} {on.metric} worse)"
     return on.judged("one storm day", about, scores, is_soft=True)
@@ -29,7 +31,7 @@ def storm_day(on: MutationSubject) -> Mutation:
 def unlabelled_days(on: MutationSubject) -> Mutation:
     """A window that lacks the outcomes of whole units, as after a storm."""
     label, product, frame = on.product.features.label, on.product, on.case.frame
-    codes = on.case.panel({"candidate": on.answering}).codes
+    codes = on.case.panel({"candidate": on.serving_scores}).codes
     known = frame.with_columns(pl.when(pl.Series(codes % UNKNOWN != 0)).then(pl.col(label)).alias(label))
     before = on.case.rows(on.case.trained[-product.window.test :])
     doubt = lacking(known, before, product=product)
@@ -40,8 +42,8 @@ def unlabelled_days(on: MutationSubject) -> Mutation:
 def degenerate_first_release(on: MutationSubject) -> Mutation:
     """The mean label for every row, where no release serves yet: only claims that compare with no release can stop it."""
     labels = on.trained[on.product.features.label].cast(pl.Float64).to_numpy()
-    usual = m.constant(labels, on.answering)
-    verdict, control = (on.case.judge({"candidate": scores, **on.case.simple}) for scores in (usual, on.answering))
+    usual = m.constant(labels, on.serving_scores)
+    verdict, control = (on.case.judge({"candidate": scores, **on.case.simple}) for scores in (usual, on.serving_scores))
     advice = "add a floor: a claim about the candidate alone, such as `prove: roc_auc(candidate) > 0.6`"
     about = f"{m.in_words(usual)} for every row, as a first release"
     return _mutation("degenerate first release", about, catches(verdict, control), advice)

@@ -18,7 +18,7 @@ from resources.lineage import Build, Lineage
 
 @dataclass(frozen=True)
 class AskedAgain:
-    """What came of the candidate that is kept: its evaluation on pooled windows, or why these windows could not be asked."""
+    """The outcome for the candidate that is kept: its evaluation on pooled windows, or why these windows could not be asked."""
 
     kept: KeptCandidate
     evaluation: Manifest | None

@@ -92,7 +92,7 @@ def _by_candidate(lineage: Lineage, product: Product, partition: str, *, windows
 def _against_what_serves(
     lineage: Lineage, product: Product, partition: str, evaluations: tuple[Manifest, ...]
 ) -> KeptCandidate | None:
-    """What the candidate is compared with now. It is no longer kept, and None, where that is not what left it undecided, and
+    """The comparison of the candidate now. It is no longer kept, and None, where that is not what left it undecided, and
     where there are no features any more on which it could be asked: the partition's own candidate goes its way all the same."""
     own = evaluations[-1]
     keys = _until(product, EvaluationFacts.of(own).tested[0], partition)

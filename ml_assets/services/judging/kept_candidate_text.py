@@ -32,7 +32,7 @@ def kept_next(lineage: Lineage, product: Product, after: str = "") -> str:
 
 
 def kept_asked(lineage: Lineage, product: Product, evaluation: Manifest) -> list[str]:
-    """What the candidate that is kept was told after this partition's own candidate was asked; of several askings the newest
+    """The verdicts on the candidate that is kept after this partition's own candidate was asked; of several askings the newest
     last."""
     recorded = lineage.ledger.recorded(product.name, "evaluation", evaluation.partition)
     return [asked_again(EvaluationFacts.of(again)) for again in recorded if EvaluationFacts.of(again).kept_since]

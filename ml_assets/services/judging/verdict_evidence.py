@@ -1,4 +1,4 @@
-"""What people want next to a verdict: every earlier look at its rows, and every change since the champion, in full. The same
+"""The context of a verdict: every earlier look at its rows, and every change since the champion, in full. The same
 lines for Dagster and `report`; the changes are in the card too.
 """
 
@@ -27,7 +27,7 @@ def earlier_looks(lineage: Lineage, product: Product, evaluation: Manifest) -> l
 
 
 def changes_since_champion(lineage: Lineage, evaluation: Manifest) -> list[str]:
-    """What is new in the candidate of an evaluation since the champion that it was compared with; nothing where what it was made
+    """The changes in the candidate of an evaluation since the champion that it was compared with; nothing where what it was made
     from is not recorded here."""
     from ml_assets.core.release.card_changes import changes
 

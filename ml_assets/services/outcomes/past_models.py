@@ -33,7 +33,7 @@ class PastModels:
     _known: dict[tuple[object, ...], VerdictFacts] = field(default_factory=dict)
 
     def judge(self, question: GateQuestion) -> VerdictFacts:
-        """The verdict of the product's gates on a candidate beside the releases that have the roles, by the code that judges
+        """The verdict of the product's gates on a candidate next to the releases that have the roles, by the code that judges
         candidates."""
         place = (question.candidate, question.at, question.champion, question.anchor, *map(id, question.before))
         if place not in self._known:

@@ -91,6 +91,6 @@ class PastWindows:
 
 
 def _shipped(features: Handle) -> dict[str, str]:
-    """What a release ships of these features, by the digests that its files are named by."""
+    """The files of these features that a release ships, by the digests that its files are named by."""
     names = [name for name in features.members if name == FEATURES_SQL or name.startswith(LOOKUPS)]
     return {name: features.members[name].name for name in names}

@@ -22,7 +22,7 @@ class PolicySpec(Section):
 
 
 class PolicyFile(Section):
-    """What a file of policies may hold."""
+    """The content of a file of policies."""
 
     policies: dict[Column, PolicySpec] = Field(min_length=1)
 
@@ -37,8 +37,8 @@ def policies_of(file: Path, present: RetrainingPolicy) -> list[RetrainingPolicy]
 
 
 def present_policy(product: Product) -> RetrainingPolicy:
-    """What the product's `retrain:` says, as far as partitions tell: what goes by the clock (a schedule, `cool_down`, limits) and
-    changes of code are left out."""
+    """The policy of the product's `retrain:`, as far as partitions tell: what goes by the clock (a schedule, `cool_down`, limits)
+    and changes of code are left out."""
     words: dict[str, Word] = {"new_partition": "new_partition", "outcomes": "new_partition", "drift": "drift", "loss": "loss"}
     on = tuple(dict.fromkeys(words[word] for word in product.retrain.on if word in words)) or ("never",)
     loss = product.retrain.loss

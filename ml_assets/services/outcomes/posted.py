@@ -33,7 +33,7 @@ class OutcomesNotTaken(MlAssetsError):
 
 @dataclass(frozen=True)
 class Taken:
-    """What came of posted rows: how many were delivered, in which files, and why others were refused, by row number."""
+    """The outcome of posted rows: how many were delivered, in which files, and why others were refused, by row number."""
 
     rows: int
     files: tuple[str, ...]

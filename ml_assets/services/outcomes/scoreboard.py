@@ -1,4 +1,4 @@
-"""What served, partition by partition: realised metrics with coverage and delay, and until outcomes are complete an estimate."""
+"""Served predictions, partition by partition: realised metrics with coverage and delay; an estimate until outcomes are in."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

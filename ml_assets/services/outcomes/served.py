@@ -1,4 +1,4 @@
-"""What served a partition, as it is recorded: batch predictions, the endpoint's log, and the releases that gave them."""
+"""Predictions about a partition, as they are recorded: batch predictions, the endpoint's log, and the releases that gave them."""
 
 import io
 from collections.abc import Iterator

@@ -134,7 +134,7 @@ class Follower:
         self.endpoints.ledger.close()
 
     def _read(self) -> tuple[Pointer | None, BreakGlass | None]:
-        """What the ledger says serves, and the break-glass rollback that goes before it because nobody could record it yet."""
+        """The pointer by the ledger, and the break-glass rollback that goes before it because nobody could record it yet."""
         head = following.newest(self.endpoints.ledger)
         act = break_glass.read(self.journal)
         if act is not None and not self._reconciled(act):

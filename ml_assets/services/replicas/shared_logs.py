@@ -1,4 +1,4 @@
-"""What servers on other machines logged, by way of the store that they share: outcomes, drift and recalls see all of it.
+"""The logs of servers on other machines, by way of the store that they share: outcomes, drift and recalls see all of it.
 
 A server ships its own files, and whoever reads the log fetches those of others first. Shipping twice does no harm: a prediction
 is known by its id, and the reader counts each once. Where the store is the home's own, nobody else has one, and nothing is done.

@@ -25,7 +25,7 @@ from resources.forges.gitlab import GitLab
 from resources.git_trees import Repository
 
 DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, FileExistsError, NotADirectoryError, RuntimeError)
-"""What unpacking raises of an archive that is none, cut off, encrypted, packed in an unknown way, or has a name twice."""
+"""The errors of unpacking an archive that is none, cut off, encrypted, packed in an unknown way, or has a name twice."""
 WALK = "change/walk"
 MEMBER = re.compile(rf"{WALK}(/[a-z0-9_][a-z0-9_.]{{0,99}}){{1,2}}")
 """Where the job's artifact holds what head's code scored."""

@@ -25,7 +25,7 @@ JUDGING = (
     "ml_assets.services.claims:release_claims",
     "ml_assets.services.claims:staging_claims",
 )
-"""What decides whether a candidate may serve: all that these functions reach."""
+"""The functions that decide whether a candidate may serve: all that these functions reach."""
 PROOFS = (
     "checks",
     "ml_assets.services.comparisons",
@@ -41,7 +41,7 @@ PROOFS = (
     "resources.ledger.budget",
     "resources.ledger.decisions",
 )
-"""What looks at data and releases, records it, and asks the record: these modules' own code, not what it reaches."""
+"""The modules that look at data and releases, record that, and ask the record: these modules' own code, not what it reaches."""
 CONTRACT = "contract"
 UNREAD = "contract.py has changed, and none of its code is executed here"
 OWN_DBT = "dbt/"

@@ -82,7 +82,7 @@ class Part:
         return self.needs is None or self.needs.is_file()
 
 
-def answers(url: str) -> Callable[[float], bool]:
+def responds(url: str) -> Callable[[float], bool]:
     """Whether a GET of the address gives 200."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # those of the environment are for other hosts
 
@@ -99,7 +99,12 @@ def answers(url: str) -> Callable[[float], bool]:
 def refuse_taken_ports(parts: Sequence[tuple[str, Address]]) -> None:
     """Raise PortsTaken that names every port which cannot be listened on, by the names of what wants to."""
     taken = [problem for name, address in parts if (problem := address.problem(name))]
-    ports = [address.port for _, address in parts]
-    taken += [f"port {port} is given twice" for port in sorted({p for p in ports if ports.count(p) > 1})]
+    by_port: dict[int, list[tuple[str, Address]]] = {}
+    for name, address in parts:
+        by_port.setdefault(address.port, []).append((name, address))
+    for port, claimed in by_port.items():
+        if len(claimed) > 1:
+            names, options = " and ".join(name for name, _ in claimed), " or ".join(address.option for _, address in claimed)
+            taken.append(f"port {port} is given twice, to {names}; choose another with {options}")
     if taken:
         raise PortsTaken("; ".join(taken))

@@ -13,7 +13,7 @@ from hashlib import sha256
 from sqlalchemy.exc import SQLAlchemyError
 
 from ml_assets.errors import MlAssetsError
-from ml_assets.services.supervision.part import PROBE_SECONDS, Address, Part, answers
+from ml_assets.services.supervision.part import PROBE_SECONDS, Address, Part, responds
 from ml_assets.services.supervision.wellbeing import HEARTBEAT_SECONDS, silent_daemons
 from ml_assets.spec.product import Product
 from resources import workers
@@ -51,7 +51,7 @@ def parts_of(settings: Settings, products: Iterable[Product], ports: Ports) -> l
     daemon = (sys.executable, "-m", "dagster._daemon", "run", *workspace)
     return [
         Part("daemon", daemon, _beats(settings), outlived=True),
-        Part("webserver", webserver, answers(f"{web.url}/server_info"), web, environ=_peers_only(settings)),
+        Part("webserver", webserver, responds(f"{web.url}/server_info"), web, environ=_peers_only(settings)),
         *([_worker(settings)] if settings.celery else []),
         *([_mlflow(settings, mlflow)] if is_local(settings) else []),
         *(_endpoint(settings, product) for product in products),
@@ -119,7 +119,7 @@ def _mlflow(settings: Settings, address: Address) -> Part:
     argv = (sys.executable, "-m", "mlflow", "server", "--default-artifact-root", settings.mlflow_artifacts.as_uri())
     where = ("--no-serve-artifacts", "--host", address.host, "--port", str(address.port), "--workers", "1")
     environ = {"MLFLOW_BACKEND_STORE_URI": settings.mlflow, **QUIET}
-    return Part("mlflow", (*argv, *where), answers(f"{address.url}/health"), address, environ=environ)
+    return Part("mlflow", (*argv, *where), responds(f"{address.url}/health"), address, environ=environ)
 
 
 def _endpoint(settings: Settings, product: Product) -> Part:
@@ -129,7 +129,7 @@ def _endpoint(settings: Settings, product: Product) -> Part:
     address = Address(spec.host, spec.port, f"endpoint.port of {product.folder / 'product.yaml'}")
     pointer = settings.pointer(product.name, "production")
     is_alone = settings.ledger == f"sqlite:///{settings.home / 'ledger.db'}"
-    works = answers(f"{address.url}/{'version' if is_alone else 'livez'}")
+    works = responds(f"{address.url}/{'version' if is_alone else 'livez'}")
     return Part(f"endpoint:{product.name}", argv, works, address, needs=pointer if is_alone else None)
 
 

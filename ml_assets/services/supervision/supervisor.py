@@ -45,6 +45,7 @@ class _Supervisor:
     ending: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
+        """Start parts, and those again that ended or hang, until the end is asked for."""
         for part in self.parts:
             if not part.part.may_start:
                 self.tell(f"{part.part.name:<20} starts when a first release serves: `make demo` makes one")
@@ -59,11 +60,13 @@ class _Supervisor:
         self.tell("stopping")
 
     def probe(self) -> None:
+        """Ask each part whether it works, on a thread of its own: an answer may take as long as PROBE_SECONDS."""
         while not self.ending.wait(PROBE_EVERY_SECONDS):
             for part in self.parts:
                 part.probe()
 
     def end(self) -> None:
+        """End every process of every part, by force after STOP_SECONDS."""
         groups = [group for part in self.parts for group in [*part.left, part.process] if group is not None]
         processes.end(groups, within=STOP_SECONDS)
 

@@ -87,12 +87,12 @@ def drift_page(product: Product, partitions: Sequence[Watched]) -> str:
 
 
 def _in_words(verdict: DriftVerdict) -> str:
-    """The verdict beside its state: of a stable one also that a column exceeds, which is no alarm yet."""
+    """The verdict next to its state: of a stable one also that a column exceeds, which is no alarm yet."""
     return verdict.sentence if verdict.state == "stable" else verdict.why
 
 
 def _requests(lineage: Lineage, product: Product, partition: str) -> tuple[str, str]:
-    """What the check recorded of requests about a partition, and its state; "" where it recorded nothing."""
+    """The record of the check of requests about a partition, and its state; "" where it recorded nothing."""
     current = lineage.ledger.current(product.name, "monitoring", partition)
     look = lineage.ledger.evidence(current.id).get(REQUESTS) if current else None
     if look is None:

@@ -1,4 +1,4 @@
-"""Features of served requests beside those that were delivered: whether clients ask what the model was trained on."""
+"""Features of served requests next to those that were delivered: whether clients ask what the model was trained on."""
 
 import json
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ class Questions:
 
 @dataclass(frozen=True)
 class ServedTraffic:
-    """What was asked about a partition (`features`), and about the ones before it that an alarm looks at."""
+    """The requests about a partition (`features`), and about the ones before it that an alarm looks at."""
 
     lineage: Lineage
     product: Product
@@ -66,13 +66,13 @@ class ServedTraffic:
 
     @property
     def digest(self) -> str:
-        """What decides the verdict, besides the partitions that it is compared with."""
+        """The settings that decide the verdict, besides the partitions that it is compared with."""
         from ml_assets.core.digests import digest_json
 
         return digest_json([[a.features.snapshot, a.release.snapshot, a.requests.rows()] for a in self.questions])
 
     def verdict(self, summaries: Summaries) -> DriftVerdict | None:
-        """The verdict on what was asked about the partition, beside it and those before it: an alarm where the same column
+        """The verdict on what was asked about the partition, next to it and those before it: an alarm where the same column
         exceeds here and in one of the two before. None where nothing was asked, or the release is not in this ledger. How many
         requests came says nothing of skew, and is left out."""
         from ml_assets.services.watching.verdicts import of_others

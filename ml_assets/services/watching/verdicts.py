@@ -62,7 +62,7 @@ def of_others(
     rows: int,
     trained: frozenset[str] = frozenset(),
 ) -> DriftVerdict:
-    """The verdict on other rows about a partition's time, such as requests that a release answered, beside the partition and
+    """The verdict on other rows about a partition's time, such as requests that a release answered, next to the partition and
     those before it, alone; where `monitoring.reference` is `training`, those that were `trained` on. Columns that they lack, and
     how many they are, are left out; of fewer than LEAST_ROWS nothing is said."""
     product = summaries.product

@@ -42,12 +42,12 @@ class ApiKey:
 
     @property
     def id(self) -> str:
-        """What tells it from others, in the ledger and in messages."""
+        """The short name that tells it from others, in the ledger and in messages."""
         return self.digest[:8]
 
     @property
     def name(self) -> str:
-        """What it is called in logs."""
+        """The name in logs."""
         return self.owner or self.id
 
     @property
@@ -80,7 +80,8 @@ def parse_keys(text: str, scopes: Collection[Scope] = SERVED) -> tuple[ApiKey, .
     another scope than those that belong here."""
     lines = enumerate(text.splitlines(), start=1)
     words = [(number, word) for number, line in lines for word in line.partition("#")[0].split()]
-    return tuple(_parsed(word, f"keys, line {number}", scopes) for number, word in words)
+    place = "ML_ASSETS_PEOPLE" if "person" in scopes else "ML_ASSETS_KEYS"
+    return tuple(_parsed(word, f"{place}, line {number}", scopes) for number, word in words)
 
 
 def matching_key(keys: Sequence[ApiKey], authorization: bytes | None) -> ApiKey | None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from ml_assets.serving.requests.refusals import BadRequest, Refusal
+from ml_assets.serving.requests.refusals import BadRequest, Refusal, body_too_large
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -52,7 +52,7 @@ class AsgiRequest(msgspec.Struct, frozen=True):
             pieces.append(message.get("body", b""))
             size, has_more = size + len(pieces[-1]), message.get("more_body", False)
             if size > limit or (has_more and int(self.header(b"content-length") or 0) > limit):
-                raise BadRequest(413, [Refusal(path="", message=f"the body is over {limit} bytes")], reason="body_too_large")
+                raise body_too_large(limit)
         return b"".join(pieces)
 
 

@@ -20,7 +20,7 @@ class LedgerLink(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Followed(Protocol):
-    """What follows the ledger for a server."""
+    """A follower of the ledger, as a server uses it."""
 
     link: LedgerLink
 

@@ -7,8 +7,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from ml_assets.core.html.rendering import rendered
 from ml_assets.serving.release.bundle import Bundle
 from ml_assets.serving.requests.field import MOST_SHOWN, SHOWN, Field
+
+TEMPLATE = Path(__file__).with_name("home_page.html.jinja")
 
 LEAST_YEAR = 1900
 """The number of a delivery of a static table, such as 0001, is not a year."""
@@ -16,12 +19,8 @@ LEAST_YEAR = 1900
 
 def home_page(bundle: Bundle, version: Mapping[str, Any], routes: Mapping[str, tuple[str, str]]) -> bytes:
     """Return a self-contained HTML page. `version` is what /version says, `routes` the method and a sentence by path."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    page = environment.get_template("home_page.html.jinja").render(
+    page = rendered(
+        TEMPLATE,
         version=version,
         task=bundle.card.task,
         threshold=bundle.card.threshold,

@@ -16,7 +16,7 @@ MOST_ROWS = 100_000
 
 
 class Received(Protocol):
-    """What came of posted rows."""
+    """The outcome of posted rows."""
 
     @property
     def rows(self) -> int:

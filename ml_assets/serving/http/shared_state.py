@@ -100,7 +100,7 @@ class State:
             await asyncio.sleep(POLL_SECONDS)
 
     def replica(self) -> Replica:
-        """What this server serves, as others may know it."""
+        """The state of this server, as others may know it."""
         serving, endpoint = self.endpoint.serving, self.endpoint
         troubles = [serving.instead_of if serving else endpoint.trouble, endpoint.shadow_trouble, endpoint.refusal]
         return Replica(

@@ -28,6 +28,7 @@ class _JoinedWrites:
         self._is_lingering = False
 
     def write(self, data: bytes) -> None:
+        """Keep the bytes for the end of the loop's turn."""
         if not self._pending:
             self._protocol.loop.call_soon(self._send)
         self._pending += data

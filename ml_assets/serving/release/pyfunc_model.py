@@ -65,5 +65,5 @@ def values_of(frame: Any, features: Sequence[Mapping[str, str]]) -> FeatureValue
 
 
 def _load_pyfunc(path: str) -> PyfuncModel:
-    """What MLflow calls, with the version's folder `bundle`. Raises BundleRefused where its golden rows score otherwise."""
+    """MLflow's entry point, with the version's folder `bundle`. Raises BundleRefused where its golden rows score otherwise."""
     return PyfuncModel(load(Path(path)))

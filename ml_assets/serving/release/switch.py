@@ -50,7 +50,7 @@ class Endpoint:
         self.refusal = ""
         """The reason why the release that the pointer named last doesn't serve."""
         self.named: Pointer | None = None
-        """What the pointer named when it last took effect."""
+        """The release that the pointer named when it last took effect."""
         self.is_draining = False
         self.trouble = "no bundle is loaded yet"
         self._pointer = pointer

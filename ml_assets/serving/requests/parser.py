@@ -14,7 +14,7 @@ import msgspec
 from ml_assets.serving.requests.all_mistakes import MOST_NAMED, every_refusal, with_moments
 from ml_assets.serving.requests.byte_counts import colons, count
 from ml_assets.serving.requests.field import Field, RequestSpecRefused, annotation
-from ml_assets.serving.requests.refusals import BadRequest, Refusal, not_finite, refusal, repeated_field
+from ml_assets.serving.requests.refusals import BadRequest, Refusal, body_too_large, not_finite, refusal, repeated_field
 from ml_assets.serving.requests.row_rules import RequestRule, RowRules
 
 POSSIBLE_YEARS = range(1583, 2200)
@@ -82,7 +82,7 @@ class RequestDecoder:
     def decode(self, body: bytes) -> Sequence[msgspec.Struct]:
         """Decode the rows of a body: one object, or {"rows": [...]}. Raises BadRequest."""
         if len(body) > self.limits.body_bytes:
-            raise BadRequest(413, [Refusal(path="", message=f"the body is over {self.limits.body_bytes} bytes")])
+            raise body_too_large(self.limits.body_bytes)
         self._refuse_nested(body)
         rows, names = self._rows(body)
         if colons(body) != names and (path := repeated_field(body)) is not None:

@@ -38,6 +38,12 @@ class BadRequest(Exception):
         return msgspec.json.encode({"detail": self.detail})
 
 
+def body_too_large(limit: int) -> BadRequest:
+    """The refusal of a body over `limit` bytes."""
+    message = f"the body is over {limit} bytes; send fewer rows at once"
+    return BadRequest(413, [Refusal(path="", message=message)], reason="body_too_large")
+
+
 def refusal(message: str, allowed: Callable[[str], Any]) -> Refusal:
     """Turn msgspec's message into a refusal; `allowed` describes the allowed values at a path."""
     match = _AT.match(message)

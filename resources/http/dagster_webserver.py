@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ml_assets.errors import MlAssetsError
-from resources.no_redirects import open_without_redirects
+from resources.http.no_redirects import open_without_redirects
 
 SECONDS = 90.0
 """More than Dagster gives a sensor to be evaluated."""

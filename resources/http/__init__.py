@@ -1,0 +1,1 @@
+"""Clients over HTTP, with the standard library alone."""
