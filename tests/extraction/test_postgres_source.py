@@ -9,10 +9,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ml_assets.cli import cli
-from ml_assets.services.extraction.table_source import TableSource
+from ml_assets.services.extraction.table_source import TableSource, extractions
 from ml_assets.spec.product import load
 from resources.landing import open_landing
-from resources.ledger.extractions import extractions
 from resources.ledger.ledger import Ledger
 from resources.settings import settings
 from resources.sources.databases import Database, DatabaseAway, QueryRefused

@@ -9,8 +9,7 @@ import pytest
 from ml_assets.core.lineage.partitions import PartitionKeyError
 from ml_assets.errors import MlAssetsError
 from ml_assets.services.extraction.delivery_content import ExtractionRefused
-from ml_assets.services.extraction.table_source import TableSource, sources_of
-from resources.ledger.extractions import extractions
+from ml_assets.services.extraction.table_source import TableSource, extractions, sources_of
 from resources.sources.databases import QueryRefused
 from tests.support.homes.path_homes import Home
 from tests.support.homes.shop import DAYS

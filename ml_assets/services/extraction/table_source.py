@@ -23,7 +23,7 @@ from ml_assets.spec.labels import LabelsSpec
 from ml_assets.spec.product import Product
 from ml_assets.spec.sources import SourceSpec
 from resources.landing import Landing
-from resources.ledger.extractions import extractions
+from resources.ledger.followed_records import records_of
 from resources.ledger.ledger import Ledger
 from resources.ledger.records import Record
 from resources.outcome_files import source_file
@@ -242,3 +242,9 @@ def sources_of(
     """The declared sources of a product; those of reference tables first, without which no partition is read."""
     tables = sorted(product.sources, key=lambda table: table not in product.delivery.reference)
     return [TableSource(product, table, landing, ledger, instance) for table in tables]
+
+
+def extractions(ledger: Ledger, product: str) -> dict[tuple[str, str], Record[ExtractionRecord]]:
+    """The newest extraction of each table and partition of the product, oldest first."""
+    entries = records_of(ledger, "extraction", ExtractionRecord, product)
+    return {(entry.body.table, entry.body.partition): entry for entry in entries}
