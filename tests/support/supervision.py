@@ -30,10 +30,10 @@ http.server.test(http.server.SimpleHTTPRequestHandler, port=int(sys.argv[1]), bi
 """
 
 
-def health(port: int) -> dict[str, Any]:
+def health(port: int, *, address: str = "127.0.0.1") -> dict[str, Any]:
     """The report of the health port, whether all is well or not."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=20) as response:
+        with urllib.request.urlopen(f"http://{address}:{port}/health", timeout=20) as response:
             health_now: dict[str, Any] = json.load(response)
     except urllib.error.HTTPError as error:
         health_now = json.load(error)
