@@ -35,7 +35,7 @@ def test_whatever_is_decided_killed_or_lost_on_two_machines_both_serve_the_same_
     _starts_cold(machines, second)
     a.up("daemon")
     b.up("worker")
-    decided = [second, *_decided_on_either(machines)]
+    recalled_to = _decided_on_either(machines)
     _strays_are_refused(machines)
     _a_lost_object_is_repaired(machines)
     _survived(machines)
@@ -47,7 +47,7 @@ def test_whatever_is_decided_killed_or_lost_on_two_machines_both_serve_the_same_
     space = a.space
     log = read(served_log(space.settings, space.snapshots, "flights"))
     space.ledger.close()
-    assert {*decided, serving} <= {*log["release"]}
+    assert {second, recalled_to, serving} <= {*log["release"]}
     assert machines.are_clean()
 
 
@@ -61,8 +61,8 @@ def _starts_cold(machines: Cluster, serving: str) -> None:
     assert seconds < COLD_SECONDS * factor
 
 
-def _decided_on_either(machines: Cluster) -> list[str]:
-    """A promotion by B's worker of what A's sensor saw, a rollback on A, a recall on B: the releases that served."""
+def _decided_on_either(machines: Cluster) -> str:
+    """A promotion by B's worker of what A's sensor saw, two rollbacks on A, a recall on B. The release that serves then."""
     a, b = machines.a, machines.b
     words = ("--by", "ann", "--reason", "late rates look wrong")
     third = machines.both_serve(
@@ -70,12 +70,12 @@ def _decided_on_either(machines: Cluster) -> list[str]:
     )
     until(lambda: machines.end("2013-01-04") == "current", RUN_SECONDS, "the end of the run")
     assert [*(Path(b.environ["ML_ASSETS_HOME"]) / "dagster").rglob("compute_logs")], "what the run printed is the worker's"
-    first = machines.both_serve("rollback on A", lambda: a.done("rollback", "flights", *words))
-    machines.both_serve("rollback on A", lambda: a.done("rollback", "flights", "--to", third, *words))
+    machines.both_serve("rollback on A", lambda: a.done("rollback", "flights", *words))
+    machines.both_serve("rollback on A, forward again", lambda: a.done("rollback", "flights", "--to", third, *words))
     recalled_to = machines.both_serve("recall on B", lambda: b.done("recall", "flights", third, *words, "--apply"))
     for machine in (a, b):
         assert predicted(machine, golden(machine, recalled_to)) == recalled_to
-    return [third, first, recalled_to]
+    return recalled_to
 
 
 def _strays_are_refused(machines: Cluster) -> None:
@@ -138,6 +138,6 @@ def _survives(machines: Cluster, day: str, name: str, kills: Sequence[Callable[[
     started = time.monotonic()
     for kill in kills:
         kill()
-    until(lambda: machines.end(day) == "current", RUN_SECONDS, f"the end of {day}, when {name} was killed")
-    sys.stderr.write(f"{time.monotonic() - started:6.1f} s  until a run ended in which {name} was killed\n")
+    until(lambda: machines.end(day) == "current", RUN_SECONDS, f"the end of {day}, when {name} failed")
+    sys.stderr.write(f"{time.monotonic() - started:6.1f} s  until a run ended in which {name} failed\n")
     machines.serve_what_is_recorded()
