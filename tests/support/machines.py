@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
@@ -108,9 +109,10 @@ class Machine:
 
     def stop(self) -> None:
         self.open.close()
-        for process in self.parts.values():
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGTERM)
+        for _ in range(2):  # the second one ends runs that are under way, too
+            for process in self.parts.values():
+                process.terminate()
+            time.sleep(1)
         for process in self.parts.values():
             process.wait(timeout=120)
 
@@ -126,9 +128,12 @@ class Machine:
 @contextmanager
 def on_s3(store: S3, folder: Path, cache: Path) -> Iterator[dict[str, str]]:
     """The store and the deliveries of a folder, copied to a bucket, as settings."""
+    from s3fs import S3FileSystem
+
     with pytest.MonkeyPatch.context() as patch:
         for name, value in store.environ.items():
             patch.setenv(name, value)
+        S3FileSystem.clear_instance_cache()
         store.make_bucket(BUCKET)
         url = f"s3://{BUCKET}/store"
         there, here = open_blobs(url, cache=cache), LocalBlobs(folder / "store")

@@ -59,10 +59,10 @@ class Supervision:
     port: int = field(default_factory=free_port)
     wrong: list[Notice] = field(default_factory=list)
 
-    def part(self, name: str, *argv: str, needs: Path | None = None, outlived: bool = False) -> Part:
+    def part(self, name: str, *argv: str, needs: Path | None = None, outlived: bool = False, finishes: bool = False) -> Part:
         address = Address("127.0.0.1", free_port(), f"--{name}-port")
         command = (sys.executable, "-c", *(argv or (SERVER, str(address.port))))
-        return Part(name, command, answers(address.url), address, needs=needs, outlived=outlived)
+        return Part(name, command, answers(address.url), address, needs=needs, outlived=outlived, finishes=finishes)
 
     def run(self, *parts: Part) -> None:
         """Supervise until a signal comes."""
