@@ -38,7 +38,7 @@ def open_database(url: str) -> Engine:
         with connection, connection.begin():
             if engine.dialect.name == "sqlite" or not _is_made(connection):
                 _make(connection)
-            _refuse_later(connection, url)
+            refuse_later(connection)
     except (ProgrammingError, LedgerRefused) as error:
         engine.dispose()
         if isinstance(error, LedgerRefused):
@@ -67,11 +67,14 @@ def _is_made(connection: Connection) -> bool:
     return tables <= set(inspect(connection).get_table_names()) and is_guarded(connection)
 
 
-def _refuse_later(connection: Connection, url: str) -> None:
+def refuse_later(connection: Connection) -> None:
+    """Raise LedgerRefused where a later version made the tables, which this code could read and write wrongly: it may have done
+    so while this process had them open."""
     version = fact(connection, "schema") or str(SCHEMA)
     if int(version) > SCHEMA:
+        place = connection.engine.url.render_as_string(hide_password=True)
         raise LedgerRefused(
-            f"the ledger {shown(url)} has tables of version {version}; this ml-assets writes version {SCHEMA}: update it here, "
+            f"the ledger {place} has tables of version {version}; this ml-assets writes version {SCHEMA}: update it here, "
             f"or use the version that the other machines run"
         )
 

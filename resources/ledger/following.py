@@ -4,7 +4,7 @@ from sqlalchemy import select
 
 from resources.ledger import head_checkpoint
 from resources.ledger import tables as schema
-from resources.ledger.database import refuse_moved
+from resources.ledger.database import refuse_later, refuse_moved
 from resources.ledger.head_checkpoint import Head
 from resources.ledger.identity import identity
 from resources.ledger.ledger import Ledger
@@ -22,6 +22,7 @@ def newest(ledger: Ledger) -> Head | None:
     columns = schema.entries.c
     with ledger.engine.connect() as connection:
         refuse_moved(connection)
+        refuse_later(connection)
         if ledger.head_checkpoint is not None:
             head_checkpoint.refuse_rolled_back(ledger.head_checkpoint, connection)
         row = connection.execute(select(columns.seq, columns.hash).order_by(columns.seq.desc()).limit(1)).first()

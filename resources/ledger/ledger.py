@@ -26,7 +26,7 @@ from ml_assets.errors import MlAssetsError
 from resources.ledger import head_checkpoint, leases
 from resources.ledger import tables as schema
 from resources.ledger.chain import GENESIS, Entry, entry_hash
-from resources.ledger.database import lock, open_database, open_read_only, refuse_moved
+from resources.ledger.database import lock, open_database, open_read_only, refuse_later, refuse_moved
 from resources.ledger.head_checkpoint import Head
 from resources.ledger.identity import FILE, refuse_another_ledger
 from resources.ledger.index import add_rows, asset_of
@@ -237,6 +237,7 @@ class Ledger:
 
     def _refuse_outdated(self, connection: Connection) -> None:
         refuse_moved(connection)
+        refuse_later(connection)
         if self.run:
             leases.refuse_revoked(connection, self.run)
         if self.head_checkpoint is not None:

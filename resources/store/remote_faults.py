@@ -104,7 +104,7 @@ class RemotePlace:
     def _refused(self, error: Exception, what: str, name: str) -> str:
         """Why asking again is of no use, with what a person does; empty where it is not known to be so."""
         if _is_bucket_missing(error) or (isinstance(error, FileNotFoundError) and what == STORED):
-            return f"there is no {self.bucket} {self.at}: create it, or correct {self.setting}"
+            return f"there is no {self.bucket.removeprefix('the ')} {self.at}: create it, or correct {self.setting}"
         keys = _KEYS.get(self.scheme, "the credentials of the driver")
         if any(type(link).__name__ in _CREDENTIALS for link in _chain(error)):
             return f"{self.bucket}: there are no credentials to ask it with ({_line(error)}); set {keys}"

@@ -34,7 +34,10 @@ class ShownInMlflow:
 
 
 def show(client: "MlflowClient", name: str, alias: str, *, bundle: str | None) -> None:
-    """Put the alias on the version of this bundle; off every version if nothing serves."""
+    """Put the alias on the version of this bundle; off every version if nothing serves. An MLflow that knows no release of the
+    product, such as that of a new machine, shows none."""
+    if not client.search_registered_models(f"name = '{name}'"):
+        return
     known = next((v for v in versions(client, name) if bundle and v.tags.get("bundle") == bundle), None)
     if known is not None:
         client.set_registered_model_alias(name, alias, known.version)

@@ -20,6 +20,8 @@ app = _make_app(
             # one process a run, as with Dagster's own launcher
             "worker_max_tasks_per_child": 1,
             "broker_connection_retry_on_startup": True,
+            # a lost broker cancels what it would hand out again: of ours nothing, and without this, a warning each time says so
+            "worker_cancel_long_running_tasks_on_connection_loss": True,
         },
     }
 )

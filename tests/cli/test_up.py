@@ -18,8 +18,11 @@ import yaml
 
 from ml_assets.services.supervision.parts import Ports, environment, parts_of
 from ml_assets.services.supervision.systemd import write_units
+from ml_assets.services.supervision.up import prepare
 from resources.dagster_instance import prepare_home, workspace_file
+from resources.ledger.identity import AnotherLedger, AnotherStore
 from resources.settings import ROOT, settings
+from tests.ledger.test_identity import used
 from tests.support import command_line
 from tests.support.browser import eventually
 from tests.support.command_line import Days, free_port
@@ -50,6 +53,19 @@ def test_a_taken_port_is_named_with_the_option_to_choose_another_before_anything
 def test_a_part_that_is_not_there_is_named_with_those_that_are(tmp_path: Path) -> None:
     refused = str(command_line.days_in(tmp_path).invoke("up", "--only", "daemon,endpoints").exception)
     assert "there is no part endpoints; there are: daemon, endpoint, endpoint:flights, mlflow, webserver" in refused
+
+
+@pytest.mark.parametrize("name", ["LEDGER", "STORE"])
+def test_nothing_starts_where_a_stray_variable_names_another_ledger_or_store(tmp_path: Path, name: str) -> None:
+    days = command_line.days_in(tmp_path)
+    used(days.home).ledger.close()
+    url = f"sqlite:///{tmp_path / 'other.db'}" if name == "LEDGER" else (tmp_path / "elsewhere").as_uri()
+    strayed = settings({**days.environ, f"ML_ASSETS_{name}": url})
+    daemon = [part for part in parts_of(strayed, [days.flights], Ports()) if part.kind == "daemon"]
+    with pytest.raises((AnotherLedger, AnotherStore), match=f"ML_ASSETS_{name}"):
+        prepare(strayed, daemon)
+    assert not (days.home / "dagster").exists()
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_units_are_written_for_the_parts_that_are_asked_for(tmp_path: Path) -> None:

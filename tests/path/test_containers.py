@@ -8,7 +8,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from tests.support.command_line import free_port
 from tests.support.homes.shop import DAYS, csv_bytes, rows, shop
 from tests.support.object_store import S3, object_store
 from tests.support.postgres import new_database, postgres
-from tests.support.redis import redis
+from tests.support.redis import redis_server
 from tests.support.shared import link_parsed_projects
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1500)]
@@ -42,7 +42,6 @@ class Containers:
 
     folder: Path
     s3: S3
-    broker: str
     products: Path
     processes: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
     ports: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -59,7 +58,6 @@ class Containers:
         """A value of the file as it is on this machine."""
         text = re.sub(r"\$\{(\w+)(?::[-?]([^}]*))?\}", lambda m: GIVEN.get(m[1], m[2] or ""), text).replace("$$", "$")
         text = text.replace("/run/secrets/", f"{self.folder}/secrets/").replace("http://s3:8333", self.s3.url)
-        text = text.replace("redis://redis:6379/0", self.broker)
         text = (
             re.sub(r"http://endpoint-flights-[ab]:", "http://127.0.0.1:", text)
             .replace("mlflow:5000", f"127.0.0.1:{self.port('mlflow', '5000')}")
@@ -109,10 +107,15 @@ class Containers:
 @pytest.fixture
 def containers(tmp_path: Path) -> Iterator[Containers]:
     products = shop(tmp_path / "declared").declared.parent
-    with postgres() as folder, object_store() as s3, redis() as broker:
+    secrets = tmp_path / "secrets"
+    secrets.mkdir()
+    (secrets / "redis.conf").write_text("requirepass a-password-of-redis\n")
+    with postgres() as folder, object_store() as s3, ExitStack() as stack:
         s3.make_bucket("ml-assets")
-        secrets = tmp_path / "secrets"
-        secrets.mkdir()
+        running = Containers(tmp_path, s3, products)
+        command = [running.here("redis", part) for part in running.services["redis"]["command"]]
+        broker = stack.enter_context(redis_server(command=command))
+        (secrets / "celery").write_text(broker.url.replace("//", "//:a-password-of-redis@"))
         for name, driver in (("ledger", "postgresql+psycopg"), ("dagster", "postgresql"), ("mlflow", "postgresql+psycopg")):
             url = new_database(folder, name)
             (secrets / name).write_text(url.replace("postgresql://", f"{driver}://"))
@@ -120,7 +123,6 @@ def containers(tmp_path: Path) -> Iterator[Containers]:
         (secrets / "key").write_text(key)
         (secrets / "keys").write_text(line)
         (secrets / "proxy").write_text("a secret of the proxy")
-        running = Containers(tmp_path, s3, broker, products)
         yield running
         running.stop()
 
@@ -151,6 +153,20 @@ def test_every_command_of_compose_works_on_postgresql_and_s3(containers: Contain
     for service in ("endpoint-flights-a", "endpoint-flights-b"):
         containers.start(service)
     space.ledger.close()
+
+
+def test_the_broker_of_compose_asks_for_its_password_and_is_well_with_it(containers: Containers) -> None:
+    port = (containers.folder / "secrets" / "celery").read_text().partition("127.0.0.1:")[2].partition("/")[0]
+
+    def sh(command: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+
+    assert "NOAUTH" in sh(f"redis-cli -p {port} ping").stdout
+    kind, check = containers.services["redis"]["healthcheck"]["test"]
+    check = containers.here("redis", check).replace("redis-cli", f"redis-cli -p {port}")
+    assert (kind, sh(check).returncode) == ("CMD-SHELL", 0)
+    (containers.folder / "secrets" / "redis.conf").write_text("requirepass another")
+    assert sh(check).returncode != 0
 
 
 def shop_of(containers: Containers) -> Any:

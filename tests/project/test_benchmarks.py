@@ -14,9 +14,9 @@ from benchmarks.tables import spread, table
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def benchmarks(*arguments: str) -> str:
+def benchmarks(*arguments: str, timeout: float = 280) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=280, check=False
+        [sys.executable, "-m", "benchmarks", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=timeout, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -35,6 +35,17 @@ def test_the_path_and_the_plain_script_find_the_same_models() -> None:
     """The command refuses to compare two sides that differ in a digit."""
     output = json.loads(benchmarks("path", "--months", "3", "--runs", "1", "--json"))
     assert output["path"]["ratio"]["cpu"] > 0
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_requests_to_the_store_are_counted_by_command_and_the_same_run_again_asks_nothing() -> None:
+    """But for what servers logged: the command refuses the measurement if that run asks the store for anything else."""
+    asked = json.loads(benchmarks("requests", "--json", timeout=880))["requests"]["asked"]
+    assert asked["the same again"].keys() <= {"of served logs"}
+    runs = {name: counts for name, counts in asked.items() if name.startswith("run of ")}
+    assert len(runs) == 3
+    assert all(counts["PUT"] > 10 and "HEAD" not in counts for counts in runs.values())
 
 
 def test_help_names_every_benchmark() -> None:

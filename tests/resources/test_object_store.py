@@ -23,7 +23,7 @@ from resources.store.blobs import LocalBlobs
 from resources.store.remote_blobs import RemoteBlobs, open_blobs
 from resources.store.remote_faults import StoreAway, StoreRefused
 from tests.support.command_line import free_port
-from tests.support.object_store import CUT, S3, object_store
+from tests.support.object_store import CUT, HALF, S3, object_store
 from tests.support.records import recipe
 
 pytestmark = pytest.mark.long
@@ -150,13 +150,14 @@ def test_without_credentials_the_variables_are_named(s3: S3, tmp_path: Path, mon
         make(space(tmp_path))
 
 
-def test_a_partial_put_is_never_current(s3: S3, tmp_path: Path) -> None:
+@pytest.mark.parametrize("harm", [CUT, HALF], ids=["some objects", "half an object"])
+def test_a_partial_put_is_never_current(s3: S3, tmp_path: Path, harm: int) -> None:
     puts: list[str] = []
 
     def third(method: str, path: str) -> int | None:
         if method == "PUT" and path not in puts:
             puts.append(path)
-        return CUT if path in puts[2:] else None
+        return harm if path in puts[2:] else None
 
     at = space(tmp_path)
     s3.fault = third
@@ -165,9 +166,13 @@ def test_a_partial_put_is_never_current(s3: S3, tmp_path: Path) -> None:
     assert at.ledger.current("flights", "raw", "2013-01") is None
     assert at.ledger.by_key(recipe("raw").key) is None
     s3.fault = None
-    assert verify(at.settings).is_clean, "what was stored of it is a note"
-    assert not make(at).reused
+    found = {one.kind for one in verify(at.settings).discrepancies if not one.is_note}
+    assert found == (set() if harm == CUT else {"changed"}), "whole objects of it are a note, half of one is named"
+    made = make(at)
+    assert not made.reused
     assert verify(at.settings).is_clean
+    elsewhere = space(tmp_path, home="elsewhere").snapshots
+    assert {name: elsewhere.read(made.manifest.snapshot, name) for name in FILES} == FILES
 
 
 @pytest.mark.parametrize("harm", ["lost", "cut", "changed"])

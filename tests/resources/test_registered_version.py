@@ -77,6 +77,13 @@ def test_a_registered_version_scores_feature_rows_as_the_endpoint_does_to_the_la
     assert registry.damage(client, registry.shown(client, "flights", "production"), members(tmp_path / "r1")) == ""  # type: ignore[arg-type]
 
 
+@pytest.mark.long
+def test_an_mlflow_that_knows_no_release_shows_none(tmp_path: Path) -> None:
+    client = Catalogue(f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path / "artifacts").client()
+    registry.show(client, "flights", "production", bundle="b" * 64)
+    assert registry.shown(client, "flights", "production") is None
+
+
 def test_a_feature_that_lacks_is_named(folder: Path) -> None:
     features = offline_features(requests(3, seed=5)).select(NAMES).to_pandas()
     with pytest.raises(ScoringError, match=r"^r1 needs the features distance; there are \["):

@@ -16,7 +16,7 @@ from resources.lineage import Build
 from resources.scratch_lineage import snapshots_above
 from resources.settings import settings
 from resources.store.remote_blobs import RemoteBlobs, open_blobs
-from resources.store.remote_faults import StoreAway
+from resources.store.remote_faults import STORED, Place, StoreAway, StoreRefused
 from tests.support import command_line
 from tests.support.http_store import HttpStore
 from tests.support.records import damage, recipe
@@ -116,3 +116,14 @@ def test_a_store_that_is_away_is_not_an_empty_one(tmp_path: Path) -> None:
     store.stop()
     with pytest.raises(StoreAway, match=r"the store http://127.*its list was not listed.*Cannot connect to host"):
         list(blobs.digests())
+
+
+def test_a_store_without_buckets_that_is_not_there_is_named_as_a_store() -> None:
+    def write() -> None:
+        raise FileNotFoundError("/srv/store/ab")
+
+    place = Place("ML_ASSETS_STORE", "sftp", "/srv/store")
+    with pytest.raises(
+        StoreRefused, match=r"^there is no store /srv/store where its driver asks: create it, or correct ML_ASSETS_STORE$"
+    ):
+        place.ask(STORED, "/srv/store/ab", write)

@@ -1,6 +1,5 @@
 """The real server in its own process: parity, hot swaps, refusals, and stopping, all over HTTP."""
 
-import http.client
 import itertools
 import json
 import os
@@ -8,12 +7,10 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -27,6 +24,7 @@ from ml_assets.serving.client.server_process import ServerDied, ServerProcess
 from ml_assets.serving.http.server import DRAIN_SECONDS
 from ml_assets.serving.log.reader import read
 from resources.endpoints import pointer as pointers
+from tests.support.load import Load
 from tests.support.serving_store import Release, Store, get, payload, post, requests, train
 
 FRAME = requests(60, seed=21)
@@ -83,59 +81,15 @@ def probabilities(answer: dict[str, Any]) -> list[float]:
     return [prediction["probability"] for prediction in answer["predictions"]]
 
 
-@dataclass
-class Load:
-    """Client threads that ask one row after the other on connections they keep."""
-
-    base_url: str
-    answers: list[tuple[int, str, float]] = field(default_factory=list)
-    ids: list[str] = field(default_factory=list)
-    failures: Counter[str] = field(default_factory=Counter)
-    stop: threading.Event = field(default_factory=threading.Event)
-
-    def run(self, *, threads: int) -> list[threading.Thread]:
-        started = [threading.Thread(target=self._ask, args=(number,)) for number in range(threads)]
-        for thread in started:
-            thread.start()
-        return started
-
-    def swap(self, world: World, *, swaps: int, threads: int, after: Callable[[], object] = lambda: None) -> None:
-        """Ask while the server is swapped to the other release and back, and again; everything has to be answered right.
-        `after` is called after each swap."""
-        started = self.run(threads=threads)
+def swap(load: Load, world: World, *, swaps: int, threads: int, after: Callable[[], object] = lambda: None) -> None:
+    """Ask while the server is swapped to the other release and back, and again; everything has to be answered right. `after` is
+    called after each swap."""
+    with load.asked(world.offline, threads=threads):
         for name in itertools.islice(itertools.cycle(["r2", "r1"]), swaps):
             time.sleep(0.1)
             world.point(name)
-            assert client.reload(self.base_url)["release"] == name
+            assert client.reload(load.base_url)["release"] == name
             after()
-        self.stop.set()
-        for thread in started:
-            thread.join()
-        assert not self.failures
-        assert world.offline["r1"] != world.offline["r2"]
-        assert all(score == world.offline[release][row] for row, release, score in self.answers)
-
-    def _ask(self, first: int) -> None:
-        with closing(http.client.HTTPConnection(self.base_url.removeprefix("http://"), timeout=30)) as connection:
-            for number in itertools.count(first):
-                if self.stop.is_set() or not self._ask_once(connection, number % len(ROWS)):
-                    return
-
-    def _ask_once(self, connection: http.client.HTTPConnection, row: int) -> bool:
-        try:
-            connection.request("POST", "/predict", json.dumps(ROWS[row]))
-            response = connection.getresponse()
-            content = json.loads(response.read())
-        except (OSError, http.client.HTTPException) as error:
-            self.failures[type(error).__name__] += 1
-            return False
-        if response.status != 200:
-            self.failures[str(response.status)] += 1
-            return True
-        (prediction,) = content["predictions"]
-        self.answers.append((row, content["release"], prediction["probability"]))
-        self.ids.append(prediction["id"])
-        return True
 
 
 def test_served_scores_are_the_offline_scores(world: World) -> None:
@@ -158,8 +112,8 @@ def test_served_scores_are_the_offline_scores(world: World) -> None:
 
 def test_hot_swaps_under_load_lose_nothing_and_mix_nothing(world: World) -> None:
     with world.serve() as server:
-        load = Load(server.base_url)
-        load.swap(world, swaps=12, threads=4)
+        load = Load(server.base_url, ROWS)
+        swap(load, world, swaps=12, threads=4)
         metrics = get(server.base_url, "/metrics")
     by_release = Counter(release for _, release, _ in load.answers)
     assert by_release["r1"] > 20
@@ -170,7 +124,7 @@ def test_hot_swaps_under_load_lose_nothing_and_mix_nothing(world: World) -> None
 @pytest.mark.long
 def test_a_term_signal_under_load_loses_no_accepted_request(world: World) -> None:
     with world.serve("--drain-seconds", str(DRAIN_SECONDS)) as server:
-        load = Load(server.base_url)
+        load = Load(server.base_url, ROWS)
         threads = load.run(threads=4)
         time.sleep(1.0)
         server.process.send_signal(signal.SIGTERM)

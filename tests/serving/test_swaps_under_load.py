@@ -17,7 +17,8 @@ import pytest
 from ml_assets.serving.client import http_client as client
 from ml_assets.serving.log.reader import read
 from resources.endpoints import pointer as pointers
-from tests.serving.test_server import ROWS, Load, World, world
+from tests.serving.test_server import ROWS, World, swap, world
+from tests.support.load import Load
 from tests.support.logged import id_at
 from tests.support.serving_store import get, post
 
@@ -46,8 +47,8 @@ def swap_to_new_bytes(world: World, *, turns: int) -> list[float]:
 def test_a_hundred_swaps_under_load_fail_no_request_and_keep_the_memory(world: World) -> None:
     megabytes: list[float] = []
     with world.serve() as server:
-        process, load = psutil.Process(server.process.pid), Load(server.base_url)
-        load.swap(world, swaps=100, threads=4, after=lambda: megabytes.append(process.memory_info().rss / 2**20))
+        process, load = psutil.Process(server.process.pid), Load(server.base_url, ROWS)
+        swap(load, world, swaps=100, threads=4, after=lambda: megabytes.append(process.memory_info().rss / 2**20))
         metrics = get(server.base_url, "/metrics")
     assert Counter(release for _, release, _ in load.answers).keys() == {"r1", "r2"}
     assert 'ml_assets_swaps_total{product="flights"} 101' in metrics
@@ -64,7 +65,7 @@ def test_a_hundred_loads_of_bundles_that_are_not_in_memory_keep_the_memory(world
 @pytest.mark.long
 def test_a_kill_under_load_leaves_whole_records_and_the_acknowledged_release(world: World) -> None:
     with world.serve() as server:
-        load = Load(server.base_url)
+        load = Load(server.base_url, ROWS)
         threads = load.run(threads=3)
         time.sleep(0.3)
         world.point("r2")

@@ -20,7 +20,8 @@ from ml_assets.serving.http.api_keys import PEER, matching_key, parse_keys, peer
 from ml_assets.serving.http.prometheus import joined
 from ml_assets.serving.log.reader import read
 from tests.serving.test_api_keys import ADMIN, KEYS, request, status
-from tests.serving.test_server import ROWS, Load, Started, World, probabilities, status_of_ready, world
+from tests.serving.test_server import ROWS, Started, World, probabilities, status_of_ready, swap, world
+from tests.support.load import Load
 from tests.support.serving_store import get
 
 __all__ = ["world"]
@@ -85,8 +86,8 @@ def test_every_worker_swaps_when_one_is_told(world: World) -> None:
 @pytest.mark.long
 def test_swaps_under_load_lose_nothing_and_mix_nothing_and_each_prediction_has_its_own_name(world: World) -> None:
     with world.serve(*TWO) as server:
-        load = Load(server.base_url)
-        load.swap(world, swaps=8, threads=6)
+        load = Load(server.base_url, ROWS)
+        swap(load, world, swaps=8, threads=6)
     assert {release for _, release, _ in load.answers} == {"r1", "r2"}
     assert len(set(load.ids)) == len(load.ids)
     assert sorted(read(world.store.log)["id"]) == sorted(load.ids)
@@ -161,7 +162,7 @@ def test_a_killed_worker_is_replaced_by_one_that_serves_what_answers_now_while_t
 @pytest.mark.long
 def test_a_term_signal_under_load_loses_no_accepted_request_of_any_worker(world: World) -> None:
     with world.serve(*TWO, "--drain-seconds", "0.5") as server:
-        load = Load(server.base_url)
+        load = Load(server.base_url, ROWS)
         threads = load.run(threads=6)
         time.sleep(1.0)
         workers = processes(server)

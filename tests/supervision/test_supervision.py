@@ -31,6 +31,13 @@ with open(sys.argv[1] + ".new", "w") as file:
 os.replace(file.name, sys.argv[1])
 time.sleep(600)
 """
+WORKING = """
+import pathlib, signal, subprocess, sys, time
+work = subprocess.Popen(["sh", "-c", 'sleep 3; touch "$0"', sys.argv[2]])
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(work.wait()))
+pathlib.Path(sys.argv[1]).touch()
+time.sleep(600)
+"""
 BROKEN = "import sys; sys.exit('the database is gone')"
 
 
@@ -119,6 +126,24 @@ def test_what_ignores_the_request_is_killed_with_its_children(supervision: Super
     with meanwhile(lambda: eventually(pid.is_file, what="the child")):
         supervision.run(stubborn)
     assert not psutil.pid_exists(int(pid.read_text())) or is_over(psutil.Process(int(pid.read_text())))
+
+
+@pytest.mark.parametrize("signals", [1, 2])
+def test_a_part_that_finishes_its_work_is_waited_for_until_a_second_signal(
+    supervision: Supervision, tmp_path: Path, signals: int
+) -> None:
+    begun, done = tmp_path / "begun", tmp_path / "done"
+    part = supervision.part("worker", WORKING, str(begun), str(done), finishes=True)
+
+    def work() -> None:
+        eventually(begun.exists, what="work under way")
+        if signals == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+            eventually(lambda: supervision.has_told("a second Ctrl-C"), what="the end asked for")
+
+    with meanwhile(work):
+        supervision.run(part)
+    assert done.exists() == (signals == 1)
 
 
 @pytest.mark.long

@@ -26,8 +26,8 @@ CREDENTIALS = {
     "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_EC2_METADATA_DISABLED": "true",
 }
-CUT = 0
-"""Instead of a status: the connection is closed without an answer."""
+CUT, HALF = 0, 1
+"""Instead of a status: the connection is closed without an answer; half of what was sent is stored, and the same."""
 Fault = Callable[[str, str], int | None]
 """The status that a request (method, path) gets instead of S3's answer; None where it goes through."""
 
@@ -37,13 +37,14 @@ class S3:
     """`url` is what clients ask; `requests` the methods and paths that were asked for, in order."""
 
     moto: int
+    address: str = "127.0.0.1"
     port: int = field(default_factory=free_port)
     requests: list[tuple[str, str]] = field(default_factory=list)
     fault: Fault | None = None
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.address}:{self.port}"
 
     @property
     def environ(self) -> dict[str, str]:
@@ -57,9 +58,25 @@ class S3:
     def make_bucket(self, name: str) -> None:
         self.direct("PUT", f"/{name}")
 
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Pass on what is asked at the URL."""
+        proxy = ThreadingHTTPServer((self.address, self.port), _handler(self))
+        thread = threading.Thread(target=proxy.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            proxy.shutdown()
+            proxy.server_close()
+            thread.join()
+
     def direct(self, method: str, path: str, body: bytes | None = None) -> bytes:
         """Ask moto itself: neither counted nor spoiled."""
-        headers = {"Authorization": "AWS4-HMAC-SHA256 Credential=testing/20261130/us-east-1/s3/aws4_request"}
+        headers = {
+            "Authorization": "AWS4-HMAC-SHA256 Credential=testing/20261130/us-east-1/s3/aws4_request",
+            "Content-Type": "application/octet-stream",  # urllib's own is a form's, which moto reads away
+        }
         request = urllib.request.Request(f"http://127.0.0.1:{self.moto}{path}", data=body, method=method, headers=headers)
         with urllib.request.urlopen(request, timeout=20) as answer:
             content: bytes = answer.read()
@@ -67,8 +84,8 @@ class S3:
 
 
 @contextmanager
-def object_store() -> Iterator[S3]:
-    """Moto's server and the proxy before it, until the block ends."""
+def object_store(address: str = "127.0.0.1") -> Iterator[S3]:
+    """Moto's server and the proxy before it, which listens at the address, until the block ends."""
     port = free_port()
     program = Path(sys.prefix) / "bin" / "moto_server"
     server = subprocess.Popen(
@@ -76,25 +93,12 @@ def object_store() -> Iterator[S3]:
     )
     try:
         _wait(f"http://127.0.0.1:{port}/moto-api/data.json", server)
-        with proxied(S3(port)) as store:
+        store = S3(port, address)
+        with store.listening():
             yield store
     finally:
         server.terminate()
         server.wait(timeout=20)
-
-
-@contextmanager
-def proxied(store: S3) -> Iterator[S3]:
-    """The proxy of a store, which listens on its port."""
-    proxy = ThreadingHTTPServer(("127.0.0.1", store.port), _handler(store))
-    thread = threading.Thread(target=proxy.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    try:
-        yield store
-    finally:
-        proxy.shutdown()
-        proxy.server_close()
-        thread.join()
 
 
 def _handler(store: S3) -> type[BaseHTTPRequestHandler]:
@@ -105,6 +109,8 @@ def _handler(store: S3) -> type[BaseHTTPRequestHandler]:
             store.requests.append((self.command, self.path))
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             if store.fault is not None and (status := store.fault(self.command, self.path)) is not None:
+                if status == HALF:
+                    store.direct(self.command, self.path, body[: len(body) // 2])
                 self._spoil(status)
                 return
             upstream = http.client.HTTPConnection("127.0.0.1", store.moto, timeout=60)
@@ -122,7 +128,7 @@ def _handler(store: S3) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(content)
 
         def _spoil(self, status: int) -> None:
-            if status == CUT:
+            if status in (CUT, HALF):
                 self.close_connection = True
                 return
             code = {503: "SlowDown", 403: "AccessDenied"}.get(status, "InternalError")

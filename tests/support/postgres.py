@@ -1,4 +1,4 @@
-"""A real PostgreSQL from Debian's package, in a temporary folder, reached through a socket there alone."""
+"""A real PostgreSQL from Debian's package, in a temporary folder, reached through a socket there, or at an address too."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ import pytest
 
 INSTALL = "apt-get install --no-install-recommends postgresql"
 SECONDS_TO_START = 60
-OPTIONS = ("listen_addresses=", "fsync=off")
+OPTIONS = ("fsync=off",)
 
 
 def binaries() -> Path:
@@ -29,8 +29,8 @@ def binaries() -> Path:
 class Postgres:
     """A server in a folder of its own, which can be stopped and started again."""
 
-    def __init__(self, folder: Path, *, connections: int = 40) -> None:
-        self.folder, self.connections = folder, connections
+    def __init__(self, folder: Path, *, connections: int = 40, address: str = "") -> None:
+        self.folder, self.connections, self.address = folder, connections, address
         self._user = "postgres" if os.getuid() == 0 else None  # PostgreSQL refuses to run as root
         if self._user:
             shutil.chown(folder, self._user, self._user)
@@ -39,9 +39,13 @@ class Postgres:
         # a language whose order is not that of bytes
         language = ["--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en-US"]
         subprocess.run([*initdb, *language], user=self._user, cwd=folder, check=True, capture_output=True)
+        if address:
+            with (folder / "data" / "pg_hba.conf").open("a") as file:
+                file.write("host all all samenet trust\n")
 
     def start(self) -> None:
-        options = [part for option in (*OPTIONS, f"max_connections={self.connections}") for part in ("-c", option)]
+        chosen = (*OPTIONS, f"max_connections={self.connections}", f"listen_addresses={self.address}")
+        options = [part for option in chosen for part in ("-c", option)]
         with (self.folder / "log").open("ab") as log:
             command = [binaries() / "postgres", "-D", self.folder / "data", "-k", self.folder, *options]
             self._process = subprocess.Popen(command, user=self._user, cwd=self.folder, stdout=log, stderr=log)
@@ -51,6 +55,11 @@ class Postgres:
         """End it at once, with all its connections."""
         self._process.send_signal(signal.SIGQUIT)
         self._process.wait(timeout=20)
+
+    def new_database(self, name: str) -> str:
+        """Make a database; its URL: by the address, where the server listens at one."""
+        url = new_database(str(self.folder), name)
+        return f"postgresql://postgres@{self.address}/{name}" if self.address else url
 
     def stop(self) -> None:
         self._process.terminate()
@@ -62,10 +71,10 @@ class Postgres:
 
 
 @contextmanager
-def postgres_server(*, connections: int = 40) -> Iterator[Postgres]:
+def postgres_server(*, connections: int = 40, address: str = "") -> Iterator[Postgres]:
     """A server of its own, started."""
     folder = Path(tempfile.mkdtemp(prefix="pg-"))
-    server = Postgres(folder, connections=connections)
+    server = Postgres(folder, connections=connections, address=address)
     server.start()
     try:
         yield server

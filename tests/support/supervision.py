@@ -30,10 +30,10 @@ http.server.test(http.server.SimpleHTTPRequestHandler, port=int(sys.argv[1]), bi
 """
 
 
-def health(port: int) -> dict[str, Any]:
+def health(port: int, *, address: str = "127.0.0.1") -> dict[str, Any]:
     """The report of the health port, whether all is well or not."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=20) as response:
+        with urllib.request.urlopen(f"http://{address}:{port}/health", timeout=20) as response:
             health_now: dict[str, Any] = json.load(response)
     except urllib.error.HTTPError as error:
         health_now = json.load(error)
@@ -59,10 +59,10 @@ class Supervision:
     port: int = field(default_factory=free_port)
     wrong: list[Notice] = field(default_factory=list)
 
-    def part(self, name: str, *argv: str, needs: Path | None = None, outlived: bool = False) -> Part:
+    def part(self, name: str, *argv: str, needs: Path | None = None, outlived: bool = False, finishes: bool = False) -> Part:
         address = Address("127.0.0.1", free_port(), f"--{name}-port")
         command = (sys.executable, "-c", *(argv or (SERVER, str(address.port))))
-        return Part(name, command, responds(address.url), address, needs=needs, outlived=outlived)
+        return Part(name, command, responds(address.url), address, needs=needs, outlived=outlived, finishes=finishes)
 
     def run(self, *parts: Part) -> None:
         """Supervise until a signal comes."""

@@ -46,7 +46,7 @@ class Address:
 class Part:
     """`works` says whether the process that was started at a time (seconds since 1970) does its work. `needs` is a file without
     which it is not started yet. `outlived`: processes that it started go on where it ends by itself, such as runs of the daemon.
-    `environ` is for it alone."""
+    `finishes`: told to end by SIGTERM, it ends its work first, such as the runs of a worker. `environ` is for it alone."""
 
     name: str
     argv: tuple[str, ...]
@@ -54,6 +54,7 @@ class Part:
     address: Address | None = None
     needs: Path | None = None
     outlived: bool = False
+    finishes: bool = False
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property

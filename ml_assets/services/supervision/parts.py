@@ -111,7 +111,7 @@ def _worker(settings: Settings) -> Part:
         except (OSError, KombuError):  # the broker is away
             return False
 
-    return Part("worker", (*argv, *options), works)
+    return Part("worker", (*argv, *options), works, finishes=True)
 
 
 def _mlflow(settings: Settings, address: Address) -> Part:

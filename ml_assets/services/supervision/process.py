@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 TICK_SECONDS = 0.1
@@ -62,6 +62,15 @@ def end(processes: Iterable[Process], *, within: float) -> None:
         send(process, signal.SIGKILL)
         process.wait()
     _wait(groups, KILL_SECONDS)
+
+
+def finish(processes: Iterable[Process], is_cut_short: Callable[[], bool]) -> None:
+    """Ask each process by itself to end once its work is done, and wait for that, or until it is cut short."""
+    asked = list(processes)
+    for process in asked:
+        process.terminate()
+    while any(process.poll() is None for process in asked) and not is_cut_short():
+        time.sleep(TICK_SECONDS)
 
 
 def _wait(groups: list[Process], seconds: float) -> None:

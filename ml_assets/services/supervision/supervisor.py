@@ -23,13 +23,13 @@ PROBE_EVERY_SECONDS = 1.0
 def supervise(
     parts: Sequence[Part], *, health: Address, logs: Path, environ: Mapping[str, str], tell: Tell, watch: Watch
 ) -> None:
-    """Start the parts and keep them alive until Ctrl-C, SIGTERM or SIGHUP. Then nothing that was started is left. Raises PartRuns
-    before anything starts."""
+    """Start the parts and keep them alive until Ctrl-C, SIGTERM or SIGHUP. Then nothing that was started is left; work that a
+    part finishes is waited for, until a second signal. Raises PartRuns before anything starts."""
     logs.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         locks = stack.enter_context(locked(parts, logs))
         supervisor = _Supervisor([Supervised(part, logs, environ, locks[part.name], tell) for part in parts], tell)
-        stack.enter_context(_signals(supervisor.ending))
+        stack.enter_context(_signals(supervisor.ending, supervisor.cut_short))
         stack.callback(supervisor.end)
         stack.enter_context(health_served(health, lambda: report(supervisor.parts, watch.current.values())))
         tell(f"{'health':<20} {health.url}\n{'logs':<20} {logs}")
@@ -43,6 +43,7 @@ class _Supervisor:
     parts: list[Supervised]
     tell: Tell
     ending: threading.Event = field(default_factory=threading.Event)
+    cut_short: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
         """Start parts, and those again that ended or hang, until the end is asked for."""
@@ -66,15 +67,23 @@ class _Supervisor:
                 part.probe()
 
     def end(self) -> None:
-        """End every process of every part, by force after STOP_SECONDS."""
+        """End every process of every part, by force after STOP_SECONDS; work that was begun ends by itself before."""
+        working = [part.process for part in self.parts if part.part.finishes and part.process is not None]
+        if working:
+            self.tell("work that was begun is waited for; a second Ctrl-C ends it too")
+            processes.finish(working, self.cut_short.is_set)
         groups = [group for part in self.parts for group in [*part.left, part.process] if group is not None]
         processes.end(groups, within=STOP_SECONDS)
 
 
 @contextmanager
-def _signals(ending: threading.Event) -> Iterator[None]:
-    """Signals only set the event: an exception in the middle of a start would lose the process."""
-    before = {n: signal.signal(n, lambda *_: ending.set()) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+def _signals(ending: threading.Event, cut_short: threading.Event) -> Iterator[None]:
+    """Signals only set an event, a second one the other: an exception in the middle of a start would lose the process."""
+
+    def note(*_: object) -> None:
+        (cut_short if ending.is_set() else ending).set()
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     finally:

@@ -16,6 +16,10 @@ PASSED = MOUNTED | {variable(setting.name) for setting in fields(Settings)} | {"
 SECRETS_FILE = "secrets.env"
 """In the home: what units read, and nobody else may."""
 
+ENDS = ("KillSignal=SIGINT", "TimeoutStopSec=30")
+FINISHES = ("KillMode=mixed", "KillSignal=SIGTERM", "TimeoutStopSec=infinity")
+"""Only the main process is told to end, and what it does may take as long as it takes."""
+
 
 def write_units(folder: Path, settings: Settings, parts: Sequence[Part], environ: Mapping[str, str]) -> list[Path]:
     """Write the units of the parts into the folder; those that are there are replaced. Return the files, the target first.
@@ -65,8 +69,7 @@ def _unit(settings: Settings, part: Part, environ: Mapping[str, str]) -> str:
             f"ExecStart={' '.join(_quoted(word).replace('$', '$$') for word in part.argv)}",
             "Restart=on-failure",
             "RestartSec=5",
-            "KillSignal=SIGINT",
-            "TimeoutStopSec=30",
+            *(FINISHES if part.finishes else ENDS),
             "",
             "[Install]",
             f"WantedBy={TARGET}",

@@ -1,11 +1,12 @@
 """Bringing the parts of a home up: ports free, the home made, then supervised until somebody ends them."""
 
 from collections.abc import Iterable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from ml_assets.core.notices import Notice
+from ml_assets.errors import PassingFault
 from ml_assets.services.supervision.part import Part, refuse_taken_ports
 from ml_assets.services.supervision.parts import HOST, Ports, environment, is_local, parts_of, selected
 from ml_assets.services.supervision.supervised import Tell
@@ -16,10 +17,11 @@ from ml_assets.services.supervision.wellbeing import HEARTBEAT_SECONDS, silent, 
 from ml_assets.spec.product import Product
 from resources.dagster_instance import open_instance
 from resources.endpoints.moves import Endpoints
-from resources.ledger.database import open_database
+from resources.ledger.identity import refuse_another_store
 from resources.ledger.ledger import Ledger
 from resources.notify.channels import channels
 from resources.settings import Settings
+from resources.store.snapshots import open_snapshots
 from resources.tracking.mlflow_catalogue import Catalogue
 
 
@@ -49,18 +51,26 @@ def mlflow_ui(settings: Settings, ports: Ports) -> str:
 
 def prepare(settings: Settings, parts: Sequence[Part]) -> None:
     """Make what several parts would otherwise make at the same time: Dagster's home and storage, MLflow's database, the ledger,
-    and the pointer files, which say what the ledger says."""
+    and the pointer files, which say what the ledger says. Raises AnotherLedger and AnotherStore before any of that."""
     kinds = {part.kind for part in parts}
+    with closing(Ledger(settings.ledger, head_checkpoint=settings.ledger_head)) as ledger:
+        _refuse_strays(ledger, settings)
+        for part in parts:
+            if part.kind == "endpoint":
+                Endpoints(settings.endpoints, ledger).settle(part.product, "production")
     if kinds & {"daemon", "webserver", "worker"}:
         with open_instance(settings):
             pass
     if "mlflow" in kinds:
         Catalogue(settings.mlflow, settings.mlflow_artifacts).client()
-    open_database(settings.ledger).dispose()
-    with closing(Ledger(settings.ledger, head_checkpoint=settings.ledger_head)) as ledger:
-        for part in parts:
-            if part.kind == "endpoint":
-                Endpoints(settings.endpoints, ledger).settle(part.product, "production")
+
+
+def _refuse_strays(ledger: Ledger, settings: Settings) -> None:
+    """Raise AnotherLedger or AnotherStore where a variable leads the home to those of another one."""
+    engine, belonging = ledger.engine, ledger.belonging
+    assert belonging is not None
+    with suppress(PassingFault, OSError):  # the store is away: each run looks again before it writes
+        refuse_another_store(belonging, engine, open_snapshots(settings.store, cache=settings.cache).blobs, is_owner=False)
 
 
 def units(settings: Settings, products: Iterable[Product], ports: Ports, *, only: str, folder: Path) -> list[Path]:
