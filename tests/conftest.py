@@ -19,10 +19,10 @@ from tests.support.quick_python import quick_python
 from tests.support.shared import made_once, of_session, share_parsed_projects
 
 LONGEST_FIRST = (
-    "test_check",
-    "test_path",
+    "test_path",  # makes the months that test_check goes on from, which would wait for them
     "test_tutorial",
     "test_prepared_changes",
+    "test_check",
     "test_generations",
     "test_approval",
     "test_rederived",

@@ -177,7 +177,7 @@ def judged(team: Team, *edits: Edit, message: str = "Change it") -> Answer:
 
 LONG = {
     "a refactoring that only the data show to mean the same", "a slower model", "a broken dbt model", "a renamed column",
-    "a worse model",
+    "a worse model", "a changed label", "a leaked column",
 }  # fmt: skip
 """Those of which a relative is judged in every run."""
 

@@ -155,7 +155,8 @@ def test_on_gitlab_a_merge_requests_code_gets_no_token_of_ours(own: Team) -> Non
         assert [rule["if"] for rule in text[job]["rules"]] == ['$CI_PIPELINE_SOURCE == "merge_request_event"']
 
 
-@pytest.mark.parametrize("is_replayed", [False, pytest.param(True, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("is_replayed", [False, True])
 def test_the_workflows_of_a_team_judge_its_change_by_the_home_of_main(tmp_path: Path, is_replayed: bool) -> None:
     """The jobs' commands, in order: main's home, or a prepared one; a pull request's run; the run that derives and posts."""
     own = shop(tmp_path, "github")

@@ -26,7 +26,7 @@ from tests.conftest import settings_of
 from tests.ledger.test_tampering import forge
 from tests.support import verified_home
 from tests.support.object_store import object_store
-from tests.support.records import answers, damage, pointing, recipe
+from tests.support.records import damage, pointing, recipe, serves
 
 OLD, NEW = 17, 7
 """Entries of the home when it was verified, and those that `more` adds."""
@@ -65,7 +65,7 @@ def more(own: Settings) -> None:
     space.ledger.add_evidence(subject=model.id, claim="complete", passed=True, details={"rows": 1.5e-7}, run="r")
     given = recipe("release", "2013-03", code="c3", inputs=(model.as_input(),))
     output = Output({"model.cbm": b"three"}, {"release": "2013-03.cccccccc"})
-    answers(space, space.lineage.make(given, lambda: output, run="r").manifest)
+    serves(space, space.lineage.make(given, lambda: output, run="r").manifest)
     space.ledger.append("refusal", {"by": "ann"})
     space.ledger.close()
 

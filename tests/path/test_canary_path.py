@@ -110,6 +110,7 @@ def test_a_release_passes_its_shadow_then_its_canary_and_then_answers(days: Days
     assert verify(days.open().settings).discrepancies == ()
 
 
+@pytest.mark.long
 def test_harm_takes_a_canary_off_by_itself_and_the_running_server_answers_with_the_champion_alone(days: Days) -> None:
     days.edit("smoke_rows: 20", f"smoke_rows: 20, {CANARY.replace('0.15', '0.02')}")
     space = days.open()

@@ -30,6 +30,7 @@ def ran(folder: Path, *edits: tuple[str, str]) -> Home:
     return home
 
 
+@pytest.mark.long
 def test_test_rows_whose_key_was_trained_on_are_left_out_and_counted(tmp_path: Path) -> None:
     home = ran(tmp_path, REFUSE)
     evaluation = home.get("evaluation", THIRD)

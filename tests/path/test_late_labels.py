@@ -86,6 +86,7 @@ def requested(home: Home) -> list[str | None]:
         return [request.partition_key for request in result.run_requests or []] if isinstance(result, dg.SensorResult) else []
 
 
+@pytest.mark.long
 def test_a_policy_trains_on_the_newest_window_whose_outcomes_are_known(home: Home) -> None:
     home.edit("product.yaml", ("title:", "retrain: {cool_down: 1}\ntitle:"))
     deliver(home, THIRD, came_back="")
@@ -105,6 +106,7 @@ def due(home: Home) -> Trigger | str:
         return due_training(home.space.ledger, instance, home.product, datetime.now(UTC))
 
 
+@pytest.mark.long
 def test_a_partition_that_cannot_train_is_to_run_again_only_when_something_changed(tmp_path: Path) -> None:
     """All outcomes of the first day are alike: no candidate of the second can be trained on it."""
     home = shop(tmp_path, NULLS)

@@ -33,6 +33,7 @@ def launched(at: Home) -> list[str]:
     return [request.partition_key for request in getattr(result, "run_requests", None) or ()]
 
 
+@pytest.mark.long
 def test_rows_that_were_sent_twice_train_nothing_until_somebody_says_that_they_are_right(tmp_path: Path) -> None:
     at = shop(tmp_path, (r"(?m)^window:", HOLD[1]))
     deliver(at, FIRST, SECOND)

@@ -45,6 +45,7 @@ def loaded(home: Home, commit: str, cursor: str) -> tuple[str, str]:
         return result.skip_message or "", context.cursor or ""
 
 
+@pytest.mark.long
 def test_a_candidate_that_is_there_satisfies_a_schedule_and_other_code_until_something_of_it_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

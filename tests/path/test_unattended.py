@@ -12,7 +12,7 @@ import time
 import urllib.error
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,9 @@ from resources.settings import settings
 from tests.support.command_line import free_port
 from tests.support.homes.path_homes import Home
 from tests.support.homes.shop import DAYS, deliver, shop
+from tests.support.object_store import object_store
+from tests.support.postgres import new_database, postgres
+from tests.support.shared import link_parsed_projects
 from tests.support.sinks import Hook, MailServer, http_sink, smtp_sink
 from tests.support.supervision import health
 
@@ -53,6 +56,7 @@ class Unattended:
     log: Path
     hook: Hook
     mails: MailServer
+    places: dict[str, str] = field(default_factory=dict)
     kills: int = 0
     process: subprocess.Popen[bytes] = field(init=False)
     space: Workspace = field(init=False)
@@ -63,7 +67,8 @@ class Unattended:
     @property
     def environ(self) -> dict[str, str]:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("ML_ASSETS_", "DAGSTER_"))}
-        return {**kept, "ML_ASSETS_HOME": str(self.home.folder), "ML_ASSETS_PRODUCTS": str(self.home.declared.parent)}
+        own = {"ML_ASSETS_HOME": str(self.home.folder), "ML_ASSETS_PRODUCTS": str(self.home.declared.parent)}
+        return {**kept, **own, **self.places}
 
     def start(self) -> None:
         """`ml-assets up`, in a process group of its own."""
@@ -111,8 +116,8 @@ class Unattended:
 
     def _is_ours(self, pid: int) -> bool:
         try:
-            process = psutil.Process(pid)
-            return process.status() != psutil.STATUS_ZOMBIE and process.environ().get("ML_ASSETS_HOME") == str(self.home.folder)
+            process, home = psutil.Process(pid), self.environ["ML_ASSETS_HOME"]
+            return process.status() != psutil.STATUS_ZOMBIE and process.environ().get("ML_ASSETS_HOME") == home
         except psutil.Error:
             return False
 
@@ -163,8 +168,29 @@ def until(is_so: Callable[[], bool], within: float, what: str) -> None:
         time.sleep(0.5)
 
 
+@contextmanager
+def shared_places() -> Iterator[dict[str, str]]:
+    """The ledger and Dagster's storage in PostgreSQL, snapshots in an object store, as settings."""
+    with postgres(connections=100) as folder, object_store() as s3:
+        s3.make_bucket("unattended")
+        ledger, dagster = (new_database(folder, name) for name in ("ledger", "dagster"))
+        yield {"ML_ASSETS_LEDGER": ledger, "ML_ASSETS_DAGSTER": dagster, "ML_ASSETS_STORE": "s3://unattended/store", **s3.environ}
+
+
 @pytest.fixture
-def unattended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Unattended]:
+def places(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
+    """Settings by which the home keeps less in its own folder: none, unless a test asks for `shared` ones."""
+    if getattr(request, "param", "own") == "own":
+        yield {}
+        return
+    with shared_places() as settings_shared:
+        for name, value in settings_shared.items():
+            monkeypatch.setenv(name, value)
+        yield settings_shared
+
+
+@pytest.fixture
+def unattended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, places: dict[str, str]) -> Iterator[Unattended]:
     monkeypatch.setenv("DAGSTER_HOME", "")
     landing = ("landing: {settle: 1, late: 1}\nretries: {most: 9, wait: 1}\nevaluation:", "port: 8812")
     home = shop(tmp_path / "home", (r"\nevaluation:", f"\n{landing[0]}"), (landing[1], f"port: {free_port()}"))
@@ -173,7 +199,7 @@ def unattended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Unat
         url, port = stack.enter_context(http_sink(hook)), stack.enter_context(smtp_sink(mails))
         mail = f"kind: email, host: 127.0.0.1, port: {port}, security: none, sender: a@b.c, to: [d@e.f]"
         (home.folder / "notify.yaml").write_text(f"channels:\n  - {{kind: webhook, url: '{url}'}}\n  - {{{mail}}}\n")
-        unattended_home = Unattended(home, free_port(), tmp_path / "up.log", hook, mails)
+        unattended_home = Unattended(home, free_port(), tmp_path / "up.log", hook, mails, places)
         unattended_home.start()
         yield unattended_home
         unattended_home.kill_everything()
@@ -224,7 +250,11 @@ def test_nothing_is_lost_and_people_are_told_while_parts_are_killed(unattended: 
     assert home.serving() == home.get("release", home.space.ledger.pointer("shop", "production").body.as_of).facts["release"]
 
 
-def test_the_next_run_starts_within_a_minute_after_everything_was_killed_in_the_middle_of_one(unattended: Unattended) -> None:
+@pytest.mark.parametrize(("places", "is_same_machine"), [("own", True), ("shared", True), ("shared", False)], indirect=["places"])
+def test_the_next_run_starts_within_a_minute_after_everything_was_killed_in_the_middle_of_one(
+    unattended: Unattended, is_same_machine: bool, tmp_path: Path
+) -> None:
+    """On the machine that failed, or on another one that shares its ledger, store, Dagster storage and landing folder."""
     home = unattended.home
     deliver(home, FIRST)
     unattended.ends(FIRST, "current")
@@ -236,6 +266,9 @@ def test_the_next_run_starts_within_a_minute_after_everything_was_killed_in_the_
     unattended.kill_everything()
     assert not unattended.workers()
 
+    if not is_same_machine:
+        unattended.places |= {"ML_ASSETS_HOME": str(tmp_path / "other"), "ML_ASSETS_LANDING": str(home.folder / "landing")}
+        link_parsed_projects(tmp_path / "other")
     restarted = time.monotonic()
     unattended.start()
     until(lambda: (now := unattended.newest(SECOND)) is not None and now.number == 2 and now.end is None, 240, "another run")
@@ -244,6 +277,8 @@ def test_the_next_run_starts_within_a_minute_after_everything_was_killed_in_the_
     second = unattended.ends(SECOND, "current")
     assert (second.number, second.outcome) == (2, "promoted")
     assert seconds < RESTARTED_SECONDS, f"it began {seconds:.1f} s after the restart"
+    verified = unattended.command("verify")
+    assert verified.returncode == 0, verified.stdout + verified.stderr
 
 
 @pytest.mark.timeout(5400)

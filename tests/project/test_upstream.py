@@ -227,7 +227,7 @@ from pathlib import Path
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
-from ml_assets.serving.http.listen_address import Place
+from ml_assets.serving.http.listen_address import ListenAddress
 from ml_assets.serving.http.server import run
 
 async def ready(_):
@@ -238,7 +238,7 @@ async def slow(_):
     return JSONResponse("done")
 
 app = Starlette(routes=[Route("/readyz", ready), Route("/slow", slow)])
-run(app, Place("127.0.0.1", 0, Path(sys.argv[4])), drain_seconds=0.1)
+run(app, ListenAddress("127.0.0.1", 0, Path(sys.argv[4])), drain_seconds=0.1)
 """
 
 

@@ -16,7 +16,7 @@ from resources.lineage import Build
 from resources.scratch_lineage import snapshots_above
 from resources.settings import settings
 from resources.store.remote_blobs import RemoteBlobs, open_blobs
-from resources.store.remote_faults import STORED, Place, StoreAway, StoreRefused
+from resources.store.remote_faults import STORED, RemotePlace, StoreAway, StoreRefused
 from tests.support import command_line
 from tests.support.http_store import HttpStore
 from tests.support.records import damage, recipe
@@ -122,7 +122,7 @@ def test_a_store_without_buckets_that_is_not_there_is_named_as_a_store() -> None
     def write() -> None:
         raise FileNotFoundError("/srv/store/ab")
 
-    place = Place("ML_ASSETS_STORE", "sftp", "/srv/store")
+    place = RemotePlace("ML_ASSETS_STORE", "sftp", "/srv/store")
     with pytest.raises(
         StoreRefused, match=r"^there is no store /srv/store where its driver asks: create it, or correct ML_ASSETS_STORE$"
     ):
