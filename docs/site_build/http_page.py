@@ -84,7 +84,7 @@ def _document() -> dict[str, Any]:
     card = Card(
         product=product.name,
         task=product.task,
-        release="2013-11.6c433a00",
+        release="2013-11.c0f93126",
         features=[],
         key=list(product.features.key),
         time=product.features.time,

@@ -18,7 +18,7 @@ categories with the release. With [several workers](../serving.md#several-worker
 `ml_assets_worker_up` is there. What drift and realised metrics mean is in [monitoring](../monitoring.md).
 
 """
-RELEASE = "2013-11.6c433a00"
+RELEASE = "2013-11.c0f93126"
 
 
 def metrics_page() -> str:

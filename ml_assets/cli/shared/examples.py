@@ -47,13 +47,13 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "outcomes": ("ml-assets outcomes flights", "ml-assets outcomes flights --plots build/outcomes"),
     "notify": ("ml-assets notify", "ml-assets notify --test --channel slack"),
     "shadow": ("ml-assets shadow flights", "ml-assets shadow flights --stop --reason 'the source was wrong'"),
-    "approve": ("ml-assets approve flights 2013-04.e044cd15 --reason 'read the model card'",),
-    "refuse": ("ml-assets refuse flights 2013-04.e044cd15 --reason 'trained on the strike'",),
+    "approve": ("ml-assets approve flights 2013-04.5b20d358 --reason 'read the model card'",),
+    "refuse": ("ml-assets refuse flights 2013-04.5b20d358 --reason 'trained on the strike'",),
     "override": ("ml-assets override flights --partition 2013-03 --by ann --reason 'the old one is wrong'",),
     "reopen": ("ml-assets reopen loans --partition 0006 --by ann --reason 'a year without new customers'",),
     "rollback": (
         "ml-assets rollback flights --reason 'late rates look wrong'",
-        "ml-assets rollback flights --to 2013-04.e044cd15",
+        "ml-assets rollback flights --to 2013-04.5b20d358",
     ),
     "accept": ("ml-assets accept flights 2013-12 --reason 'it was a strike'",),
     "freeze": (
@@ -66,7 +66,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     ),
     "lineage": (
         "ml-assets lineage flights/features:2013-03",
-        "ml-assets lineage 2013-04.e044cd15 --html build/lineage.html",
+        "ml-assets lineage 2013-04.5b20d358 --html build/lineage.html",
     ),
     "quarantine": (
         "ml-assets quarantine flights --partition 2013-02",
@@ -74,7 +74,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     ),
     "impact": ("ml-assets impact flights/raw:2013-03", "ml-assets impact flights/raw:2013-03 --json"),
     "explain": ("ml-assets explain 01a229c1-e4e8-7e1e-8000-574e1367a89d",),
-    "card": ("ml-assets card 2013-04.e044cd15", "ml-assets card 2013-04.e044cd15 --output build/card.md"),
+    "card": ("ml-assets card 2013-04.5b20d358", "ml-assets card 2013-04.5b20d358 --output build/card.md"),
     "verify": ("ml-assets verify", "ml-assets verify --new", "ml-assets verify --export ledger.jsonl"),
     "restore": ("ml-assets restore --by ann --reason 'the disk is gone'",),
     "reproduce": (
