@@ -58,8 +58,11 @@ def reconcile(product: Product, lineage: Lineage, tracking: Catalogue) -> str:
     now = registry.shown(client, product.name, ALIAS)
     if (now.bundle if now else None) == serving and (now is None or now.is_ours):
         return "the alias is on the release that serves"
-    if not registry.versions(client, product.name):  # a release serves before its run has come to MLflow
+    registered = registry.versions(client, product.name)
+    if not registered:  # a release serves before its run has come to MLflow
         return "nothing is registered in MLflow yet"
+    if now is None and pointer and not any(version.tags.get("bundle") == serving for version in registered):
+        return f"{pointer.body.release} serves, and is not registered in MLflow yet"
     message = "the alias lagged behind"
     if now is not None and not now.is_ours and now.bundle != serving:
         message = _moved(product, lineage, client, now)

@@ -281,7 +281,14 @@ def test_the_alias_moved_by_hand_is_an_approval_by_whom_the_version_names(people
 def test_a_release_that_serves_before_it_is_registered_fails_no_tick(approved: People) -> None:
     space, product = approved.home.space, approved.home.product
     approved.home.run("", only=["endpoint/production"])
-    space.tracking.client().delete_registered_model("flights")
+    client = space.tracking.client()
+    (version,) = registry.versions(client, "flights")
+    client.create_model_version("flights", version.source, version.run_id, tags={"bundle": "f" * 64})
+    client.delete_model_version("flights", version.version)
+    unregistered = f"{approved.release} serves, and is not registered in MLflow yet"
+    told = [reconcile(product, space.lineage, space.tracking) for _ in range(2)]
+    assert told[-1] == unregistered, "not at each tick that an alias was put back"
+    client.delete_registered_model("flights")
     assert reconcile(product, space.lineage, space.tracking) == "nothing is registered in MLflow yet"
 
 

@@ -23,7 +23,8 @@ def command(ports: Ports, only: str, folder: Path | None) -> None:
     """Start the parts of the home and keep them alive: daemon, webserver, mlflow, and an endpoint for each product.
 
     A part that ends is started again, with growing delays, and takes no other down. An endpoint starts with the first release
-    that serves. How all parts are is at the health port: a page at /, JSON at /health. Ctrl-C or SIGTERM ends all of them.
+    that serves. How all parts are is at the health port: a page at /, JSON at /health. Ctrl-C or SIGTERM ends all of them; a
+    worker ends when its runs have, or at a second signal.
     """
     from ml_assets.services.supervision.up import bring_up, units
 
