@@ -70,7 +70,7 @@ def test_what_is_current_here_stays_current_and_the_other_home_is_not_written(da
     mine = replace(theirs, recipe=replace(theirs.recipe, inputs=()), snapshot=snapshot)
     ledger.publish(mine, run="earlier")
     other = copied(days, tmp_path)
-    (other.home / "cache" / "code.json").unlink()
+    (other.home / "cache" / "code.json").unlink(missing_ok=True)
     with unchanged(other.home):
         pulled = own.invoke("pull", f"flights/release:{SECOND}", str(other.home))
     assert pulled.exit_code == 0, pulled.output
