@@ -29,7 +29,7 @@ from resources.ledger.chain import GENESIS, Entry, entry_hash
 from resources.ledger.database import lock, open_database, open_read_only, refuse_later, refuse_moved
 from resources.ledger.head_checkpoint import Head
 from resources.ledger.identity import FILE, refuse_another_ledger
-from resources.ledger.index import add_rows, asset_of
+from resources.ledger.index import MOST_VARIABLES, add_rows, asset_of
 from resources.ledger.kinds import KINDS, Kind
 from resources.ledger.records import Body, Record, read, stored
 
@@ -127,8 +127,9 @@ class Ledger:
         return self._manifest(schema.manifests.c.id == id)
 
     def manifests(self, ids: Collection[str]) -> dict[str, Manifest]:
-        """Those of these ids that are recorded, by id: one query for them all."""
-        return {m.id: m for m in self._manifests(schema.manifests.c.id.in_(ids))} if ids else {}
+        """Those of these ids that are recorded, by id: one query for as many as a database takes."""
+        parts = [list(ids)[first : first + MOST_VARIABLES] for first in range(0, len(ids), MOST_VARIABLES)]
+        return {m.id: m for part in parts for m in self._manifests(schema.manifests.c.id.in_(part))}
 
     def record_of(self, manifest: Manifest) -> Record[ManifestRecord]:
         """The entry of a manifest that is recorded here: who made it, from which commit, how long it took."""

@@ -4,7 +4,10 @@ import base64
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from functools import cache
+from io import StringIO
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -14,7 +17,7 @@ import pytest
 from ml_assets.core.evaluation.comparison import evaluate
 from ml_assets.core.metrics.drift import drift, profile
 from ml_assets.core.plots.figures import drift_plot, feature_importance, learning_curve, plots
-from ml_assets.core.plots.style import as_markdown
+from ml_assets.core.plots.style import as_markdown, svg
 from tests.support.scored import regression_rows, rows, without_champion
 
 LIMIT_BYTES = 15_000
@@ -126,3 +129,39 @@ def test_importing_the_evaluation_code_imports_nothing_heavy() -> None:
     loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
     assert "ml_assets.core.evaluation.evidently_report" in loaded
     assert not {"matplotlib", "scipy.stats", "evidently", "mlflow", "dagster", "pandas"} & set(loaded)
+
+
+LONG = ["a class with a long name", "two", "three", "another with a long name"]
+
+
+def _bars(axes: Any) -> None:
+    axes.barh(range(15), range(15), label="limit")
+    axes.set_yticks(range(15), [f"a feature with a name {number}" for number in range(15)])
+
+
+def _classes(axes: Any) -> None:
+    axes.set(xlim=(-0.5, 3.5), ylim=(3.5, -0.5))
+    axes.set_xticks(range(4), LONG, rotation=30)
+    axes.set_yticks(range(4), LONG)
+
+
+def _huge(axes: Any) -> None:
+    axes.plot([-123_456, 123_456], [-1e9, 1e9])
+
+
+@pytest.mark.parametrize(("draw", "grid"), [(_bars, "x"), (_classes, "none"), (_huge, "both")])
+def test_no_label_leaves_the_picture(draw: Callable[[Any], None], grid: str) -> None:
+    from matplotlib.backends.backend_svg import RendererSVG
+
+    drawn: list[Any] = []
+
+    def kept(axes: Any) -> None:
+        draw(axes)
+        drawn.append(axes)
+
+    svg(kept, title="A title", x="along", y="across", grid=grid)
+    whole = drawn[0].figure.bbox
+    renderer = RendererSVG(*whole.size, StringIO(), image_dpi=72)  # type: ignore[no-untyped-call]
+    inner = drawn[0].get_tightbbox(renderer)
+    assert 0 <= inner.x0 < inner.x1 <= whole.width
+    assert 0 <= inner.y0 < inner.y1 <= whole.height

@@ -76,21 +76,20 @@ def svg(draw: Draw, *, title: str, x: str, y: str, grid: str = "both") -> bytes:
 
 
 def _place(figure: "Figure", axes: "Axes", *, title: str, lines_below: int) -> None:
-    """Give the axes what their labels and the title leave. They are measured once: matplotlib's layouts measure them twice, and
-    a title without a place a third time."""
+    """Give the axes what their labels and the title leave. Each axis is measured once, the lower one beside what the other left
+    it: matplotlib's layouts measure everything twice, and a title without a place a third time."""
     from matplotlib.backends.backend_svg import RendererSVG
 
     width, height = figure.bbox.size
     renderer: Any = RendererSVG(width, height, StringIO(), image_dpi=_DPI)  # type: ignore[no-untyped-call]
-    along: Any = axes.xaxis.get_tightbbox(renderer, for_layout_only=True)
     across: Any = axes.yaxis.get_tightbbox(renderer, for_layout_only=True)
-    below = _LEGEND_LINE * lines_below + _PAD * bool(lines_below)
     above = max(across.y1 - axes.bbox.y1, 0)  # the factor of large and of small numbers
+    figure.subplots_adjust(left=(axes.bbox.x0 - across.x0 + _PAD) / width, top=1 - (above + _TITLE + _PAD) / height)
+    along: Any = axes.xaxis.get_tightbbox(renderer, for_layout_only=True)
+    below = _LEGEND_LINE * lines_below + _PAD * bool(lines_below)
     figure.subplots_adjust(
-        left=(axes.bbox.x0 - across.x0 + _PAD) / width,
         right=1 - (max(along.x1 - axes.bbox.x1, 0) + _PAD) / width,
         bottom=(axes.bbox.y0 - along.y0 + below + _PAD) / height,
-        top=1 - (above + _TITLE + _PAD) / height,
     )
     axes.set_title(title, y=1 + above / axes.bbox.height)
 
