@@ -107,7 +107,7 @@ def judged_now(lineage: Lineage, settings: Settings, product: Product, running: 
     champion = lineage.ledger.moves(product.name, "production")[-1].body.release
     since = pl.col("at") >= pl.lit(running.at[:26]).str.to_datetime(time_unit="us")
     ours = pl.col("release").is_in([champion, body.release])
-    log = read(served_log(settings, lineage.snapshots, product.name))
+    log = read(served_log(settings, lineage, product.name))
     answered = log.filter(since, ours, pl.col("environment") == "production")
     shadowed = read(settings.shadow_predictions(product.name)).filter(since, ours)
     features = outcomes(lineage.ledger, product, after=body.as_of)

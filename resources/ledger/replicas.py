@@ -1,11 +1,12 @@
-"""Replicas: the servers of an endpoint, on whatever machine, as each last reported what it serves.
+"""Replicas: the servers of an endpoint, on whatever machine, as each last reported what it serves, and the files of its log that
+it put into the store.
 
 Kept next to the ledger, not in its chain: a report says something about now. A server that stops takes its report back; one that
 was killed is silent, and forgotten after a while.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -90,6 +91,22 @@ def replicas(engine: Engine, product: str, environment: str = "production") -> l
         where = (columns.product == product, columns.environment == environment, columns.seen >= now - KEPT_SECONDS)
         rows = connection.execute(select(schema.replicas, silent).where(*where).order_by(columns.id)).mappings().all()
     return [Seen(_replica(row), max(0.0, float(row["silent"]))) for row in rows]
+
+
+def note_served_files(engine: Engine, log: str, names: Iterable[str]) -> None:
+    """Report files of a log (`predictions/flights`) by their names in the store; those that were reported before stay."""
+    columns = schema.served_files.c
+    with engine.begin() as connection:
+        known: set[str] = set(connection.scalars(select(columns.name).where(columns.log == log)))
+        if rows := [{"name": name, "log": log} for name in sorted({*names} - known)]:
+            connection.execute(insert(schema.served_files), rows)
+
+
+def served_files(engine: Engine, log: str) -> list[str]:
+    """The names in the store of all files of a log that were reported, sorted."""
+    columns = schema.served_files.c
+    with engine.connect() as connection:
+        return list(connection.scalars(select(columns.name).where(columns.log == log).order_by(columns.name)))
 
 
 def _replica(row: Mapping[Any, Any]) -> Replica:

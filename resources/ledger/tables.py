@@ -142,6 +142,14 @@ replicas = Table(
     Column("seen", Float, nullable=False),
 )
 
+# The files that servers put into the store that machines share, by the name that they have there, and of which log each is.
+served_files = Table(
+    "served_files",
+    volatile,
+    Column("name", Text, primary_key=True),
+    Column("log", Text, nullable=False, index=True),
+)
+
 # The version of these tables, and the ledger that this one was moved to.
 ledger_facts = Table(
     "ledger_facts",

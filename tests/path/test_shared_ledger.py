@@ -70,7 +70,7 @@ def test_what_is_decided_on_one_machine_serves_on_both_that_mount_a_folder(pair:
     a.open.close()
     for machine in (a, b):
         space = machine.space
-        log = read(served_log(space.settings, space.snapshots, "flights"))
+        log = read(served_log(space.settings, space.lineage, "flights"))
         assert log.height == 2 * len(golden(a, recalled_to)["requests"])
         space.ledger.close()
     assert pair.are_clean()

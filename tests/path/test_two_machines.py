@@ -45,7 +45,7 @@ def test_whatever_is_decided_killed_or_lost_on_two_machines_both_serve_the_same_
         assert predicted(machine, golden(machine, serving)) == serving
         machine.stop()  # a server ships what it logged when it stops, and every half a minute
     space = a.space
-    log = read(served_log(space.settings, space.snapshots, "flights"))
+    log = read(served_log(space.settings, space.lineage, "flights"))
     space.ledger.close()
     assert {second, recalled_to, serving} <= {*log["release"]}
     assert machines.are_clean()

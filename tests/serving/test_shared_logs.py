@@ -4,19 +4,23 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import delete
 
 from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.services.replicas.shared_logs import find_prediction, served_log, shared_logs
 from ml_assets.services.verify.home import verify
 from ml_assets.serving.log.hour_files import compact, own_hours
 from ml_assets.serving.log.reader import read
+from resources.ledger.tables import served_files
 from resources.store.blobs import BlobDamaged
 from tests.conftest import settings_of
 from tests.support.logged import log, predicted
 
 
 def machine(tmp_path: Path, name: str) -> Workspace:
-    return Workspace(replace(settings_of(tmp_path / name), store=(tmp_path / "store").as_uri()))
+    """A home of its own, with the store and the ledger of both."""
+    ledger = f"sqlite:///{tmp_path / 'ledger.db'}"
+    return Workspace(replace(settings_of(tmp_path / name), store=(tmp_path / "store").as_uri(), ledger=ledger))
 
 
 def folder(space: Workspace) -> Path:
@@ -24,12 +28,12 @@ def folder(space: Workspace) -> Path:
 
 
 def ship(space: Workspace) -> int:
-    return sum(log.ship() for log in shared_logs(space.settings, space.snapshots, "flights"))
+    return sum(log.ship() for log in shared_logs(space.settings, space.snapshots, space.ledger, "flights"))
 
 
 def ids(space: Workspace) -> list[str]:
     """The predictions that a machine reads."""
-    return read(served_log(space.settings, space.snapshots, "flights"))["id"].to_list()
+    return read(served_log(space.settings, space.lineage, "flights"))["id"].to_list()
 
 
 def test_each_machine_reads_what_all_served_once_also_after_a_compaction(tmp_path: Path) -> None:
@@ -47,16 +51,16 @@ def test_each_machine_reads_what_all_served_once_also_after_a_compaction(tmp_pat
         assert len(ids(space)) == len(served)
     c = machine(tmp_path, "c")  # which never served
     for predictions in served:
-        record = find_prediction(c.settings, c.snapshots, predictions.ids)
+        record = find_prediction(c.settings, c.lineage, predictions.ids)
         assert record
         assert record["release"] == "r1"
-    assert find_prediction(c.settings, c.snapshots, predicted(9).ids) is None
+    assert find_prediction(c.settings, c.lineage, predicted(9).ids) is None
 
 
 def test_a_home_with_a_store_of_its_own_ships_and_fetches_nothing(tmp_path: Path) -> None:
     alone = Workspace(settings_of(tmp_path))
     log(folder(alone), predicted(1))
-    assert shared_logs(alone.settings, alone.snapshots, "flights") == []
+    assert shared_logs(alone.settings, alone.snapshots, alone.ledger, "flights") == []
     assert not (tmp_path / "store").exists()
 
 
@@ -69,3 +73,34 @@ def test_logs_in_the_store_are_no_discrepancy_and_a_changed_one_is_refused(tmp_p
     shipped.write_bytes(shipped.read_bytes()[:-1])
     with pytest.raises(BlobDamaged, match="was changed in the store"):
         ids(b)
+
+
+def test_files_that_an_earlier_version_shipped_without_telling_the_ledger_are_seen(tmp_path: Path) -> None:
+    a, b = machine(tmp_path, "a"), machine(tmp_path, "b")
+    first, second = predicted(1), predicted(2)
+    log(folder(a), first)
+    ship(a)
+    _forget(a)
+    assert ids(b) == [first.ids], "a home that never looked lists the store"
+    log(folder(a), second)
+    ship(a)
+    _forget(a)
+    assert ids(b) == [first.ids], "the ledger was not told"
+    assert ship(a) == 0
+    assert sorted(ids(b)) == sorted([first.ids, second.ids]), "a server that begins tells it"
+
+
+def test_a_ledger_at_another_place_is_not_taken_to_know_the_files(tmp_path: Path) -> None:
+    a, b = machine(tmp_path, "a"), machine(tmp_path, "b")
+    log(folder(a), predicted(1))
+    ship(a)
+    assert len(ids(b)) == 1
+    log(folder(a), predicted(2))
+    ship(a)
+    moved = Workspace(replace(b.settings, ledger=f"sqlite:///{tmp_path / 'moved.db'}"))
+    assert len(ids(moved)) == 2
+
+
+def _forget(space: Workspace) -> None:
+    with space.ledger.engine.begin() as connection:
+        connection.execute(delete(served_files))

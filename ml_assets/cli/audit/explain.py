@@ -42,7 +42,7 @@ def explanation(space: Workspace, prediction_id: str) -> dict[str, Any]:
 
     if not is_prediction_id(prediction_id):
         raise UnknownPrediction(f"{prediction_id!r} is not a prediction id; an answer of `POST /predict` holds one for each row")
-    record = find_prediction(space.settings, space.snapshots, prediction_id)
+    record = find_prediction(space.settings, space.lineage, prediction_id)
     if record is None:
         about = "its server may not have written it yet (wait a second), or was killed before it did"
         raise UnknownPrediction(f"no log under {space.settings.home / 'predictions'} holds {prediction_id}; {about}")

@@ -28,7 +28,7 @@ def command(reference: str, as_json: bool, html: Path | None) -> None:
     """
     space = workspace()
     subject = resolve(space, reference)
-    predictions = count_predictions(served_log(space.settings, space.snapshots, subject.product))
+    predictions = count_predictions(served_log(space.settings, space.lineage, subject.product))
     answer = Audit(space.ledger, space.settings.cache, subject).impact(predictions)
     show(answer, lines=lines, page=impact_page, html=html, as_json=as_json)
 

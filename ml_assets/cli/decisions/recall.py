@@ -57,7 +57,7 @@ def _outcome(space: Workspace, follows: "Consequences") -> dict[str, Any]:
     from ml_assets.services.replicas.shared_logs import served_log
     from ml_assets.serving.log.reader import count_predictions
 
-    counts = count_predictions(served_log(space.settings, space.snapshots, follows.recall.product))
+    counts = count_predictions(served_log(space.settings, space.lineage, follows.recall.product))
     predictions = {name: n for name in follows.releases if (n := counts[name, "production"])}
     return {**msgspec.to_builtins(follows), "predictions": predictions}
 

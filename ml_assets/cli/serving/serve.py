@@ -175,7 +175,7 @@ def _app(
     from ml_assets.serving.requests.parser import Limits
 
     follower = None if isinstance(source, Path) else source
-    logs = shared_logs(space.settings, space.snapshots, product.name) if follower else []
+    logs = shared_logs(space.settings, space.snapshots, space.ledger, product.name) if follower else []
 
     def refresh() -> None:
         for log in logs:

@@ -79,7 +79,7 @@ def _release(space: Workspace, reference: str) -> AuditSubject | None:
 def _prediction(space: Workspace, reference: str) -> AuditSubject | None:
     from ml_assets.services.replicas.shared_logs import find_prediction
 
-    record = find_prediction(space.settings, space.snapshots, reference)
+    record = find_prediction(space.settings, space.lineage, reference)
     manifest = space.ledger.release_named(record["release"]) if record else None
     return _subject(space, [manifest], record) if manifest is not None else None
 

@@ -21,4 +21,5 @@ def grants(ledger: Ledger, role: str) -> list[str]:
     return [
         f"GRANT SELECT ON {tables} TO {quoted};",
         f"GRANT INSERT, UPDATE, DELETE ON {schema.replicas.name} TO {quoted};",
+        f"GRANT INSERT ON {schema.served_files.name} TO {quoted};",
     ]

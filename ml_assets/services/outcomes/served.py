@@ -95,7 +95,7 @@ def asked_about(lineage: Lineage, product: Product, settings: Settings, partitio
     from ml_assets.serving.log.question_times import QuestionTimes
     from ml_assets.serving.log.reader import read, read_about
 
-    folder, time = served_log(settings, lineage.snapshots, product.name), product.features.time
+    folder, time = served_log(settings, lineage, product.name), product.features.time
     if not time or product.partitions.is_static:
         return read(folder).filter(pl.col("environment") == "production")
     start, end = partitions_of(product).window(partition)

@@ -2,6 +2,9 @@
 
 A server ships its own files, and whoever reads the log fetches those of others first. Shipping twice does no harm: a prediction
 is known by its id, and the reader counts each once. Where the store is the home's own, nobody else has one, and nothing is done.
+
+The ledger knows which files there are, so that nobody asks the store in vain. Only a home that never read the log by this ledger,
+and a server that begins, list the store: an earlier version may have shipped files that the ledger was not told of.
 """
 
 import fcntl
@@ -15,31 +18,42 @@ from typing import Any
 from ml_assets.serving.log.hour_files import hours_of_others, joined, own_files, own_hours
 from ml_assets.serving.log.prediction_id import is_prediction_id
 from ml_assets.serving.log.reader import find_in_any
+from resources.ledger.database import shown
+from resources.ledger.ledger import Ledger
+from resources.ledger.replicas import note_served_files, served_files
+from resources.lineage import Lineage
 from resources.settings import Settings
 from resources.store.blobs import make_folder, write_atomically
 from resources.store.served_logs import ServedLogs, served_logs
 from resources.store.snapshots import Snapshots
 
 SHIPPED = ".shipped"
+LISTED = ".listed"
 NEWEST_HOURS = 72
 
 
-@dataclass(frozen=True)
+@dataclass
 class SharedLog:
-    """A log of this home (`folder`), the place that all machines share, and the name of this home there."""
+    """A log of this home (`folder`), the place that all machines share, the ledger that knows its files, and the name of this
+    home there."""
 
     name: str
     folder: Path
     place: ServedLogs
+    ledger: Ledger
     owner: str
+    _is_reported: bool = False
 
     def ship(self) -> int:
         """Put what was logged here since the last time into the store; return the number of files. Raises OSError, and what the
-        store's driver raises."""
+        drivers of store and ledger raise."""
         make_folder(self.folder)
         lock = os.open(self.folder, os.O_RDONLY)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the other workers of this server log into the same folder
+            if not self._is_reported:
+                note_served_files(self.ledger.engine, self.name, filter(self._is_own, self.place.names(self.name)))
+                self._is_reported = True
             return sum(map(self._ship, own_hours(self.folder)[-NEWEST_HOURS:]))
         except BlockingIOError:
             return 0
@@ -48,13 +62,20 @@ class SharedLog:
 
     def fetch(self) -> int:
         """Copy what others shipped next to the own log; return the number of files that are new."""
-        fetched = 0
-        for name in self.place.names(self.name):
-            target = hours_of_others(self.folder) / name.removeprefix(f"{self.name}/")
-            if not target.name.startswith(f"{self.owner}-") and not target.is_file():
+        others, fetched = hours_of_others(self.folder), 0
+        listed, ledger = others / LISTED, shown(self.ledger.url).encode()
+        is_listed = listed.is_file() and listed.read_bytes() == ledger
+        for name in served_files(self.ledger.engine, self.name) if is_listed else self.place.names(self.name):
+            target = others / name.removeprefix(f"{self.name}/")
+            if not self._is_own(name) and not target.is_file():
                 write_atomically(target, self.place.read(name), mode=0o640)
                 fetched += 1
+        if not is_listed:
+            write_atomically(listed, ledger)
         return fetched
+
+    def _is_own(self, name: str) -> bool:
+        return name.rpartition("/")[2].startswith(f"{self.owner}-")
 
     def _ship(self, hour: Path) -> int:
         """Ship the files of an hour that were not shipped yet, as one."""
@@ -71,35 +92,35 @@ class SharedLog:
             if all(path.exists() for path in files):
                 raise
             return 0  # a compaction replaced them: the next time ships what it wrote
-        self.place.put(self.name, f"{hour.parent.name}/{hour.name}", owner=self.owner, content=content)
+        name = self.place.put(self.name, f"{hour.parent.name}/{hour.name}", owner=self.owner, content=content)
+        note_served_files(self.ledger.engine, self.name, [name])
         write_atomically(note, "\n".join(sorted({*shipped, *(path.name for path in files)})).encode())
         return 1
 
 
-def shared_logs(settings: Settings, snapshots: Snapshots, product: str) -> list[SharedLog]:
+def shared_logs(settings: Settings, snapshots: Snapshots, ledger: Ledger, product: str) -> list[SharedLog]:
     """The logs of a product that machines share, of served predictions and of shadows; none where the store is the home's own."""
     place = served_logs(snapshots.blobs)
     if place is None or settings.store == (settings.home / "store").as_uri():
         return []
     owner = hashlib.sha256(f"{socket.gethostname()}:{settings.home}".encode()).hexdigest()[:8]
     folders = {"predictions": settings.predictions(product), "shadow": settings.shadow_predictions(product)}
-    return [SharedLog(f"{kind}/{product}", folder, place, owner) for kind, folder in folders.items()]
+    return [SharedLog(f"{kind}/{product}", folder, place, ledger, owner) for kind, folder in folders.items()]
 
 
-def find_prediction(settings: Settings, snapshots: Snapshots, id: str) -> dict[str, Any] | None:
+def find_prediction(settings: Settings, lineage: Lineage, id: str) -> dict[str, Any] | None:
     """The record of a prediction of any product; None where it is in no log of this home, and no other machine shipped it."""
     folder = settings.home / "predictions"
-    place = served_logs(snapshots.blobs)
+    place = served_logs(lineage.snapshots.blobs)
     if (record := find_in_any(folder, id)) is None and place is not None and is_prediction_id(id):
         for product in place.products(folder.name):
-            for log in shared_logs(settings, snapshots, product):
-                log.fetch()
+            served_log(settings, lineage, product)
         record = find_in_any(folder, id)
     return record
 
 
-def served_log(settings: Settings, snapshots: Snapshots, product: str) -> Path:
+def served_log(settings: Settings, lineage: Lineage, product: str) -> Path:
     """The folder of the product's served predictions, with those of other machines as far as they were shipped."""
-    for log in shared_logs(settings, snapshots, product):
+    for log in shared_logs(settings, lineage.snapshots, lineage.ledger, product):
         log.fetch()
     return settings.predictions(product)
