@@ -1,4 +1,5 @@
-"""What looking costs as a deployment grows: `plan`, `status`, a tick of each sensor and `verify`, by products and partitions.
+"""What looking costs as a deployment grows, by products and partitions: `plan`, `status`, a tick of each sensor, `verify`, and
+the first pages of Dagster's UI.
 
 The homes are the plan's: manifests, evidence, looks and moves as the project writes them, of a few bytes each. Commands are
 processes of their own; ticks are CPU seconds of this one. The first `verify --new` reads every byte and entry; the second one
@@ -11,11 +12,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks import ticks
+from benchmarks import pages, ticks
 from benchmarks.child import spend
 from benchmarks.homes import many_partitions
-from benchmarks.tables import table
+from benchmarks.tables import spread, table
 from ml_assets.cli.shared.workspace import Workspace
+from ml_assets.core.lineage.partitions import partitions_of
 from ml_assets.spec.product import Product, load_all
 from sensors import notices
 
@@ -36,7 +38,12 @@ def text(measured: Mapping[str, Any]) -> str:
         [f"{size['products']} × {size['partitions']:,}", *(f"{size['cpu'][name]:.2f}" for name in names)]
         for size in measured["sizes"]
     ]
-    return table(["products × partitions, CPU s", *names], rows)
+    shown = [
+        [f"{size['products']} × {size['partitions']:,}", *(spread(size["pages"][page], digits=1) for page in size["pages"])]
+        for size in measured["sizes"]
+    ]
+    pages_of = table(["Dagster's first pages", "graph, s", "partitions, s", "CPU s"], shown)
+    return "\n\n".join([table(["products × partitions, CPU s", *names], rows), pages_of])
 
 
 def _measured(products: int, partitions: int) -> dict[str, Any]:
@@ -47,8 +54,10 @@ def _measured(products: int, partitions: int) -> dict[str, Any]:
             many_partitions.fill(space, product, partitions)
         new = ticks.filled(space, first, partitions)
         cpu = _cpu(space, first, new)
+        keys = partitions_of(first).keys(many_partitions.START, new)[:-1]
+        opened = pages.opened(space, first, keys)
         space.ledger.close()
-    return {"products": products, "partitions": partitions, "cpu": cpu}
+    return {"products": products, "partitions": partitions, "cpu": cpu, "pages": opened}
 
 
 def _products(folder: Path, count: int) -> list[Product]:

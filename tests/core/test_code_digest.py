@@ -23,7 +23,8 @@ from ml_assets.core.lineage.stages import SOURCE, STAGES, stage_code
 from ml_assets.first_party import TREE
 from ml_assets.spec.product import Product, load
 from tests.support import trains
-from tests.support.homes.path_homes import Home
+from tests.support.homes.apart import apart, deliver_orders, deliver_returns
+from tests.support.homes.path_homes import Home, blank_pages
 from tests.support.homes.shop import DAYS, deliver, shop
 from tests.support.shared import parse_alone
 
@@ -315,9 +316,9 @@ def _units_at(module: str) -> Mapping[int, str]:
 
 
 @contextmanager
-def tracing(folder: Path) -> Iterator[tuple[Traced, Home]]:
-    """A new home with three days of the shop delivered, each builder traced."""
-    traced, patch = Traced(), pytest.MonkeyPatch()
+def tracing(traced: Traced, product: Home) -> Iterator[None]:
+    """Each builder traced while a product's home is used, which is closed afterwards."""
+    patch = pytest.MonkeyPatch()
     for name in BUILT:
         for entry in STAGES[name].builders:
             module, _, function = entry.partition(":")
@@ -325,11 +326,8 @@ def tracing(folder: Path) -> Iterator[tuple[Traced, Home]]:
             patch.setattr(f"{module}.{function}", traced.around(name, getattr(sys.modules[module], function)))
     # its page is a million calls of Evidently's, and takes no other function of ours
     patch.setattr("ml_assets.builders.report.quality_report", lambda *_, **__: b"")
-    product = shop(folder)
-    parse_alone(product.folder)
-    deliver(product, *DAYS[:3])
     try:
-        yield traced, product
+        yield
     finally:
         product.close()
         patch.undo()
@@ -338,7 +336,8 @@ def tracing(folder: Path) -> Iterator[tuple[Traced, Home]]:
 @pytest.fixture(scope="module")
 def traced(tmp_path_factory: pytest.TempPathFactory) -> Traced:
     """Two days of the shop, the second up to its release."""
-    with tracing(tmp_path_factory.mktemp("traced")) as (traced, product):
+    traced, product = Traced(), _delivered(tmp_path_factory)
+    with tracing(traced, product):
         for day, selected in ((DAYS[0], DATA), (DAYS[1], (*DATA, *DECIDING))):
             run = product.run(day, only=selected)
             assert run.success, run.errors
@@ -347,12 +346,31 @@ def traced(tmp_path_factory: pytest.TempPathFactory) -> Traced:
 
 @pytest.fixture(scope="module")
 def traced_whole(tmp_path_factory: pytest.TempPathFactory) -> Traced:
-    """Three days of the shop taken down the whole path: the third meets a champion."""
-    with tracing(tmp_path_factory.mktemp("traced")) as (traced, product):
+    """Three days of the shop taken down the whole path, where the third meets a champion; and days whose outcomes come in a table
+    of their own, those of the third after a release was asked about it."""
+    traced, product = Traced(), _delivered(tmp_path_factory)
+    with tracing(traced, product):
         for day in DAYS[:3]:
             run = product.run(day, leaves=("report",))
             assert run.success, run.errors
+    labelled = apart(tmp_path_factory.mktemp("apart"))
+    deliver_orders(labelled, *DAYS[:3])
+    with tracing(traced, labelled), blank_pages():
+        for day in DAYS[:2]:
+            deliver_returns(labelled, day)
+        runs = [labelled.run(day) for day in DAYS[:3]]
+        deliver_returns(labelled, DAYS[2])
+        runs.append(labelled.run(DAYS[2], only=("outcomes", "realised")))
+        assert all(run.success for run in runs), [run.errors for run in runs]
     return traced
+
+
+def _delivered(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """A new home with three days of the shop delivered."""
+    product = shop(tmp_path_factory.mktemp("traced"))
+    parse_alone(product.folder)
+    deliver(product, *DAYS[:3])
+    return product
 
 
 @pytest.mark.parametrize("stage", [*DATA, *DECIDING])

@@ -23,6 +23,7 @@ from ml_assets.definitions import build_defs
 from ml_assets.jobs.path import path_job
 from ml_assets.services.automation.attempts import settle
 from ml_assets.services.automation.run_outcomes import Outcome, outcome_of
+from ml_assets.services.claims import WINDOW_OPEN
 from ml_assets.spec.product import Product, load
 from ml_assets.spec.product_files import dbt_folder
 from resources.dagster_assets import asset_key, make_known
@@ -115,7 +116,7 @@ class Home:
     ) -> Run:
         """The path's job for one partition: all that decides, and of the leaves, which take as long again, these; `only` some
         assets with their checks; or `without` some checks ("endpoint/staging:answers_equal_offline"), with an empty list
-        without any. Endpoints alone have partition "". `person`: who asks for the run, by its tag."""
+        without any that Dagster can leave out. Endpoints alone have partition "". `person`: who asks for the run, by its tag."""
         product = self.product
         definitions, name = build_defs({product.name: product}, resources_of(self.space.settings)), f"{product.name}_path"
         if only or without is not None or set(leaves) != set(LEAVES):
@@ -212,7 +213,8 @@ def _selection(
     if only:
         selection = dg.AssetSelection.assets(*(asset_key(product, stage) for stage in only))
     if without is not None and not without:
-        return selection.without_checks()
+        of_its_own = dg.AssetSelection.checks(dg.AssetCheckKey(asset_key(product, "evaluation"), WINDOW_OPEN))
+        return selection.without_checks() | of_its_own  # an asset is not selected without the checks that it makes itself
     for name in without or ():
         stage, _, claim = name.rpartition(":")
         selection = selection - dg.AssetSelection.checks(dg.AssetCheckKey(asset_key(product, stage), claim))
