@@ -89,6 +89,13 @@ def test_the_verdict_comes_first_and_every_reason_after_it() -> None:
     assert order == sorted(order)
 
 
+def test_a_window_that_decided_nothing_shows_no_empty_table_of_claims() -> None:
+    undecided = manifest(reasons=["the test window holds too little to decide"])
+    undecided.facts["verdict"]["claims"] = []
+    shown = review(undecided, measured([]), [])
+    assert "### Claims\n\nNone was judged, for the reason above.\n" in shown
+
+
 def test_numbers_have_their_intervals_and_a_clear_change_is_named() -> None:
     shown = review(manifest(), measured([], overall=[compared((-0.02, -0.03, -0.01))]), [])
     assert "| 0.7000 [0.6000, 0.8000] | 0.6900 [0.6000, 0.8000] | -0.0200 [-0.0300, -0.0100] **worse** |" in shown

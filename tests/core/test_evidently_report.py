@@ -82,6 +82,20 @@ def test_a_report_says_what_was_drawn_and_what_was_left_out() -> None:
     assert "could not be drawn: never (no values)" in drift()
 
 
+@pytest.mark.parametrize("before", ["abc", "ab", "bc", "b"])
+@pytest.mark.parametrize("now", ["abc", "ab", "b"])
+def test_a_window_that_lacks_some_of_several_classes_is_drawn(now: str, before: str) -> None:
+    html = unpacked(quality_report(_classes(before), _classes(now), task="multiclass", label="label", score="score"))
+    assert "Confusion Matrix" in html
+    assert "the quality of the model" not in html
+
+
+def _classes(occur: str) -> pl.DataFrame:
+    """Rows in which only these classes were answered and came true."""
+    random = np.random.default_rng(3)
+    return pl.DataFrame({name: random.choice([*occur], 90) for name in ("label", "score")})
+
+
 @pytest.mark.parametrize(("broken", "words"), [(frame(50).drop("score"), "score"), (frame(50).head(0), "no rows")])
 def test_frames_that_cannot_be_reported_are_an_error(broken: pl.DataFrame, words: str) -> None:
     with pytest.raises(ReportError, match=words):

@@ -65,28 +65,39 @@ def quality_report(
     classes both are the names of one.
 
     At most `max_rows` rows of each side are drawn, the same for one seed; the heading says so, with what was `left_out` before.
-    What Evidently cannot draw is named instead: a report informs, it fails nothing. Raises ReportError when a column is absent or
-    a side is empty.
+    What Evidently cannot draw is named instead, the current rows alone where it is the reference: a report informs, it fails
+    nothing. Raises ReportError when a column is absent or a side is empty.
     """
-    from evidently import BinaryClassification, DataDefinition, MulticlassClassification, Regression
     from evidently.presets import ClassificationPreset, RegressionPreset
 
     sides = [_sampled(side, [label, score], max_rows=max_rows, seed=seed) for side in (current, reference)]
     if task == "binary":
         sides = [side.with_columns(pl.col(label).cast(pl.Int64)) for side in sides]
-        classes = [BinaryClassification(target=label, prediction_probas=score, pos_label=1)]
-        definition = DataDefinition(numerical_columns=[score], categorical_columns=[label], classification=classes)
-        preset: Any = ClassificationPreset(probas_threshold=threshold)
-    elif task == "multiclass":
-        of_classes = [MulticlassClassification(target=label, prediction_labels=score)]
-        definition = DataDefinition(categorical_columns=[label, score], classification=of_classes)
-        preset = ClassificationPreset()
-    else:
-        definition = DataDefinition(numerical_columns=[label, score], regression=[Regression(target=label, prediction=score)])
-        preset = RegressionPreset()
-    html, why = _drawn(preset, sides, definition)
+    preset: Any = RegressionPreset() if task == "regression" else ClassificationPreset(probas_threshold=threshold)
+    html, why = _drawn(preset, sides, _definition(task, label, score, sides))
     missing = [] if html else [f"the quality of the model ({why})"]
+    if not html:
+        html, _ = _drawn(preset, sides[:1], _definition(task, label, score, sides[:1]))
+        missing = [f"the reference rows ({why})"] if html else missing
     return _titled(html or EMPTY, title, [*_shown(sides, (current, reference)), *_without([*left_out, *missing])])
+
+
+def _definition(task: Task, label: str, score: str, sides: Sequence[pl.DataFrame]) -> "DataDefinition":
+    """What the columns are to Evidently. It takes rows in which only two of several classes occur for a binary task, and asks for
+    the class that is the yes."""
+    from evidently import BinaryClassification, DataDefinition, MulticlassClassification, Regression
+
+    if task == "regression":
+        return DataDefinition(numerical_columns=[label, score], regression=[Regression(target=label, prediction=score)])
+    if task == "binary":
+        answers = BinaryClassification(target=label, prediction_probas=score, pos_label=1)
+        return DataDefinition(numerical_columns=[score], categorical_columns=[label], classification=[answers])
+    occur = [{*side[label], *side[score]} for side in sides]
+    if len(occur[0]) == 2 and (shared := set.intersection(*occur)):
+        answers = BinaryClassification(target=label, prediction_labels=score, pos_label=max(shared))
+        return DataDefinition(categorical_columns=[label, score], classification=[answers])
+    several = MulticlassClassification(target=label, prediction_labels=score)
+    return DataDefinition(categorical_columns=[label, score], classification=[several])
 
 
 @_quiet()

@@ -92,6 +92,8 @@ def _result(claim: ClaimFacts) -> str:
 
 
 def _claims(claims: Sequence[ClaimFacts]) -> str:
+    if not claims:
+        return "### Claims\n\nNone was judged, for the reason above."
     rows = [[code(c.name), f"{c.kind} {code(c.text)}", _result(c), in_full(c.message)] for c in claims]
     return "### Claims\n\n" + table(["claim", "what it says", "result", "what was found"], rows)
 
