@@ -15,6 +15,7 @@ import sqlalchemy
 from click.testing import CliRunner, Result
 
 from ml_assets.cli import cli
+from ml_assets.core.draft.columns import plain_name
 from ml_assets.core.draft.contract_text import contract_text
 from ml_assets.core.draft.draft import Draft
 from ml_assets.core.draft.drafting import drafted
@@ -162,7 +163,13 @@ def test_a_query_on_sqlalchemys_databases_and_on_duckdb_gives_the_rows(tmp_path:
         assert source.sql.splitlines()[1:] == ["select * from orders where items > 1", ") as delivered", bounds.format(time)]
 
 
+LANGUAGES = {
+    "Straße": "Bäckergäßchen {}", "płeć": "Łódź-{}", "πόλη": "Αθήνα_{}",
+    "цена": "Москва, {}", "शहर": "दिल्ली {}", "مدينة": "القاهرة {}",
+    "価格": "東京都{}", "도시": "서울 {}", "naïve?": "n°{} (é)", "🙂": "🙂 {}",
+}  # fmt: skip
 ODD = {
+    "languages": {name: [value.format(number) for number in range(300)] for name, value in LANGUAGES.items()},
     "words of SQL": {"order": range(300), "group": ["a", "b", "c"] * 100, "select": [0.5, 1.5] * 150, "hour": [3, 4, 5] * 100},
     "names of Python": {"class": [1, 2] * 150, "validate": [1, 2, 3] * 100, "rows": [1, 2] * 150, "_a": [3, 4] * 150},
     "signs": {"a'b": [1, 2] * 150, "x, y": ["p", "q, r"] * 150, "100 %": [1.5, 2.5] * 150, "日本": ["{x}", "# y", 'z "w"'] * 100},
@@ -177,6 +184,26 @@ def test_odd_columns_are_drafted_into_a_product_that_can_run(name: str, kind: st
     done = drafted_odd(tmp_path, kind, ODD[name])
     assert done.exit_code == 0, done.output
     assert problems(load(tmp_path / "products" / "odd")) == []
+
+
+@pytest.mark.parametrize(
+    ("column", "name"),
+    [("Straße", "strasse"), ("Größe (m²)", "grosse_m2"), ("价格", "jie_ge"), ("цена", "tsena"), ("ÅR", "ar"), ("🙂", "")],
+)
+def test_a_column_has_the_latin_name_that_is_nearest_to_its_own(column: str, name: str) -> None:
+    assert plain_name(column) == name
+
+
+def test_several_files_are_a_table_with_the_name_that_they_share(tmp_path: Path) -> None:
+    start = datetime(2024, 1, 1)
+    for part in range(3):
+        rows = range(part * 100, part * 100 + 100)
+        when = [(start + timedelta(hours=3 * n)).isoformat() for n in rows]
+        frame = pl.DataFrame({"asked": when, "amount": [float(n % 7) for n in rows], "bad": [int(n % 3 == 0) for n in rows]})
+        frame.write_csv(tmp_path / f"Aufträge_{part + 1}.csv")
+    done = ml_assets(tmp_path, "new", "odd", *(str(path) for path in sorted(tmp_path.glob("*.csv"))), "--label", "bad")
+    assert done.exit_code == 0, done.output
+    assert list(load(tmp_path / "products" / "odd").delivery.tables) == ["auftrage"]
 
 
 def drafted_odd(folder: Path, kind: str, columns: Mapping[str, object], *options: str) -> Result:

@@ -157,8 +157,8 @@ def _pattern(known: pl.Series) -> tuple[str, str]:
     classes = [f"{a}-{z}" for a, z, members in _CLASSES if letters & members]
     rest = sorted(letters - set().union(*(members for *_, members in _CLASSES)))
     if any(ord(letter) > 127 and letter.isalpha() for letter in rest):
-        classes.append(r"\p{L}")
-        rest = [letter for letter in rest if not (ord(letter) > 127 and letter.isalpha())]
+        # the letters of all languages and digits, to Python as to Polars; only the latter knows `\p{L}`
+        classes, rest = [r"\w"], [letter for letter in rest if not (letter.isalpha() or letter == "_")]
     if any(not letter.isprintable() or ord(letter) > 127 for letter in rest):
         return "", f"{low} to {high} characters of all kinds"
     least, most = (low, high) if low == high else (low // 2, ceil(high * 1.5))

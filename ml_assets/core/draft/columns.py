@@ -164,9 +164,17 @@ def _refuse_names(names: Sequence[str]) -> None:
         raise DraftRefused(f"columns {', '.join(map(repr, twice))} differ only in capital letters; SQL takes them for one")
 
 
+def plain_name(name: str) -> str:
+    """The name in small Latin letters, digits and `_`, as near to how it is read as they come: `straße` becomes `strasse`; it may
+    be empty."""
+    from text_unidecode import unidecode
+
+    return re.sub(r"\W+", "_", unidecode(name), flags=re.ASCII).strip("_").lower()
+
+
 def _field(name: str, *, taken: set[str]) -> str:
     """A name that Python, SQL and a request all take as it is."""
-    field = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_").lower()
+    field = plain_name(name)
     if not field or field[0].isdigit():
         field = f"c_{field}".rstrip("_")
     if keyword.iskeyword(field) or field in _model_attributes() or field in _NUMBERS or field in _reserved():

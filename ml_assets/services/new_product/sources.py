@@ -1,6 +1,8 @@
 """The rows that a product is drafted from: CSV and Parquet files, folders of them, or a SQL query."""
 
+import os
 import re
+import string
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,6 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from ml_assets.core.contract.reading import DeliveryError, read_delivery
+from ml_assets.core.draft.columns import plain_name
 from ml_assets.core.draft.csv_dialect import csv_dialect
 from ml_assets.core.draft.request import DraftRefused
 from ml_assets.spec.delivery import ReferenceSpec
@@ -63,7 +66,7 @@ def read_sources(sources: Sequence[str], *, query: str | None) -> DraftSource:
         frame = pl.concat([frame for frame, _ in parts], how="vertical" if spec.format == "csv" else "vertical_relaxed")
     except pl.exceptions.PolarsError as error:
         raise DraftRefused(f"the files' columns are of different types: {str(error).splitlines()[0]}") from None
-    return DraftSource(frame, spec, _table(Path(sources[0])))
+    return DraftSource(frame, spec, _table([Path(source) for source in sources]))
 
 
 def _files(path: Path) -> list[Path]:
@@ -102,10 +105,11 @@ def _differences(one: ReferenceSpec, other: ReferenceSpec) -> str:
     return ", ".join(f"{name} {a!r} and {b!r}" for name, (a, b) in pairs.items() if a != b)
 
 
-def _table(path: Path) -> str:
-    """A table's name from a file's: letters, digits and `_`."""
-    stem = path.name.split(".")[0] if path.is_file() else path.name
-    name = re.sub(r"\W+", "_", stem, flags=re.ASCII).strip("_").lower()
+def _table(paths: Sequence[Path]) -> str:
+    """A table's name from those of its files, of several what they begin with: letters, digits and `_`."""
+    stems = [path.name.split(".")[0] if path.is_file() else path.name for path in paths]
+    common = os.path.commonprefix(stems)  # noqa: RUF071  by letters is what is meant
+    name = plain_name(common if len(stems) == 1 else common.rstrip(string.digits))
     return name if re.match(r"^[a-z][a-z0-9_]*$", name) and name != "partition" else DEFAULT_TABLE
 
 
