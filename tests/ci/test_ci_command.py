@@ -13,7 +13,8 @@ from ml_assets.first_party import PACKAGES
 from tests.support.repository import Answer, Team, team
 
 JUDGED = ["model", "evaluation", "report", "release", "tracking"]
-ALL = ["features", *JUDGED, "monitoring", "predictions"]
+GATED = [*JUDGED[1:], "realised"]  # a promise is a claim too
+ALL = ["features", "outcomes", *JUDGED, "monitoring", "predictions", "realised"]
 OTHER_TYPE = [f"contract.{model}.departs_at.greater_than_or_equal_to" for model in ("Request", "Features")]
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -45,8 +46,8 @@ def test_what_means_the_same_changes_nothing(trains: Team, file: str, old: str, 
     ("file", "old", "new", "effects", "stale", "code"),
     [
         ("product.yaml", "depth: 2", "depth: 1", {"model.depth": "changed"}, JUDGED, 0),
-        ("product.yaml", "auc(candidate) > 0.6", "auc(candidate) > 0.5", {"floor": "weakened"}, JUDGED[1:], 4),
-        ("product.yaml", "auc(candidate) > 0.6", "auc(candidate) > 0.7", {"floor": "strengthened"}, JUDGED[1:], 0),
+        ("product.yaml", "auc(candidate) > 0.6", "auc(candidate) > 0.5", {"floor": "weakened"}, GATED, 4),
+        ("product.yaml", "auc(candidate) > 0.6", "auc(candidate) > 0.7", {"floor": "strengthened"}, GATED, 0),
         ("product.yaml", "max_drop: 0.05", "max_drop: 0.5", {"monitoring.max_drop": "weakened"}, ["monitoring"], 4),
         ("dbt/trains_features.sql", "* 2", "* 2000", {"dbt/trains_features.sql": "changed"}, ALL, 0),
         (
@@ -111,9 +112,9 @@ def test_what_means_the_same_changes_nothing(trains: Team, file: str, old: str, 
         ),
         (
             "contract.py",
-            "    is_express: bool\n    departs_at: datetime\n\n",
-            "    departs_at: datetime\n\n",
-            {"contract.trips.is_express": "weakened"},
+            '    code: str = pa.Field(nullable=True, str_matches="^N[0-9]+$")\n',
+            "",
+            {"contract.trips.code": "weakened"},
             None,
             4,
         ),

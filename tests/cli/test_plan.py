@@ -38,7 +38,7 @@ def plan_of(at: Home, *arguments: str) -> tuple[int, dict[str, Any]]:
 
 @pytest.mark.long
 def test_after_the_runs_there_is_nothing_to_do(months: Months) -> None:
-    assert plan_of(months.home) == (0, {"run": [], "causes": {}})
+    assert plan_of(months.home) == (0, {"run": [], "causes": {}, "gates": []})
 
 
 def test_a_month_delivered_again_with_the_same_content_is_nothing_to_do(copy: Home) -> None:

@@ -43,8 +43,10 @@ SHORTEST = "renamed_first"
     "mutant", [SHORTEST, *(pytest.param(mutant, marks=pytest.mark.long) for mutant in MUTANTS if mutant != SHORTEST)]
 )
 def test_the_kills_find_a_log_that_is_broken_on_purpose(mutant: str, tmp_path: Path) -> None:
-    done = kills_survived(MUTANTS[mutant][0], tmp_path, mutant=mutant)
+    act, *_, failure = MUTANTS[mutant]
+    done = kills_survived(act, tmp_path, mutant=mutant)
     assert done.returncode == 1
+    assert failure in done.stderr
     assert "AssertionError: after a kill at" in done.stderr
 
 
