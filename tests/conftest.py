@@ -2,19 +2,18 @@
 
 import gc
 import os
-import sqlite3
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings as hypothesis_settings
-from sqlalchemy import Pool, event
 
 from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.spec.product import Product
 from resources.settings import Settings, settings
 from tests.support import trains
+from tests.support.less_waiting import keep_what_libraries_compute, wait_for_no_disk
 from tests.support.quick_python import quick_python
 from tests.support.shared import made_once, of_session, share_parsed_projects
 
@@ -111,14 +110,10 @@ def commands_start_at_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 @pytest.fixture(scope="session", autouse=True)
-def nobody_waits_for_the_disk() -> None:
-    """Dagster and MLflow commit a thousand times. Where a test cuts the power, its own seam forgets (tests/support/faults)."""
-
-    def taken(connection: object, *_: object) -> None:
-        if isinstance(connection, sqlite3.Connection):
-            connection.execute("PRAGMA synchronous=OFF")
-
-    event.listen(Pool, "checkout", taken)
+def little_is_waited_for() -> None:
+    """See tests/support/less_waiting."""
+    wait_for_no_disk()
+    keep_what_libraries_compute()
 
 
 @pytest.fixture

@@ -21,6 +21,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from tests.support.less_waiting import keep_what_libraries_compute, parse_macros, wait_for_no_disk
+
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("checks", "ml_assets", "resources", "sensors")
 LIBRARIES = ("catboost", "dbt.adapters.duckdb", "dbt.cli.main", "matplotlib.backends.backend_svg", "pandas", "sqlglot.lineage")
@@ -168,6 +170,9 @@ def _import_all() -> None:
     for module, classes in SCHEMAS.items():
         for name in classes:
             getattr(importlib.import_module(module), name).json_schema()
+    wait_for_no_disk()
+    keep_what_libraries_compute()
+    parse_macros()
     gc.collect()
     gc.freeze()
     atexit.register(gc.unfreeze)  # else DuckDB calls what is left at the end a leak
