@@ -7,6 +7,7 @@ import math
 import random
 import re
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import duckdb
@@ -226,14 +227,20 @@ def function_of(sql: str, kinds: Sequence[dict[str, str]], lookups: dict[str, by
 
 
 def kind_of(expression: str) -> str:
-    with duckdb.connect() as connection:
-        connection.execute("ATTACH ':memory:' AS features")
-        kinds = "k varchar, a bigint, b bigint, x double, y double, s varchar, t timestamp, f boolean, m bigint, o bigint"
-        connection.execute(f"create table features.main.requests ({kinds})")
-        for name, table in LOOKUPS.items():
-            connection.register("arriving", table.to_arrow())
-            connection.execute(f"create table features.main.{name} as select * from arriving")
-        return "category" if str(connection.sql(query(expression)).types[1]) == "VARCHAR" else "number"
+    return "category" if str(empty_requests().sql(query(expression)).types[1]) == "VARCHAR" else "number"
+
+
+@cache
+def empty_requests() -> duckdb.DuckDBPyConnection:
+    """A database that gives each expression its type: the lookups, and requests without a row."""
+    connection = duckdb.connect()
+    connection.execute("ATTACH ':memory:' AS features")
+    kinds = "k varchar, a bigint, b bigint, x double, y double, s varchar, t timestamp, f boolean, m bigint, o bigint"
+    connection.execute(f"create table features.main.requests ({kinds})")
+    for name, table in LOOKUPS.items():
+        connection.register("arriving", table.to_arrow())
+        connection.execute(f"create table features.main.{name} as select * from arriving")
+    return connection
 
 
 @pytest.mark.parametrize(
