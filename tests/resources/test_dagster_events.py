@@ -70,3 +70,23 @@ def test_the_logs_stay_open_while_the_run_lasts_and_are_folded_back_after_it(tmp
     assert not list(tmp_path.rglob("*.db-wal"))
     with sqlite3.connect(next(tmp_path.rglob(f"{RUN}.db"))) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_the_file_of_a_later_run_is_dagsters_own_and_holds_its_events_alone(tmp_path: Path) -> None:
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        plain = looking.execute_in_process(instance=instance)
+        for _ in range(2):
+            with written_lightly(instance):
+                later = looking.execute_in_process(instance=instance)
+    files = [next(tmp_path.rglob(f"{run.run_id}.db")) for run in (plain, later)]
+    assert _tables(files[0]) == _tables(files[1])
+    with sqlite3.connect(files[1]) as connection:
+        assert connection.execute("SELECT DISTINCT run_id FROM event_logs").fetchall() == [(later.run_id,)]
+        assert connection.execute("SELECT min(id) FROM event_logs").fetchone() == (1,)
+
+
+def _tables(file: Path) -> dict[str, object]:
+    with sqlite3.connect(file) as connection:
+        schema = connection.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall()
+        pragmas = [connection.execute(f"PRAGMA {name}").fetchone() for name in ("journal_mode", "page_size", "user_version")]
+        return {"schema": schema, "pragmas": pragmas, "revision": connection.execute("SELECT * FROM alembic_version").fetchall()}
