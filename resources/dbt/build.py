@@ -9,11 +9,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ml_assets.core.duckdb_session import connect, parquet
+from ml_assets.core.duckdb_session import parquet
 from ml_assets.spec.product import Product
 from resources.dbt.description import described_project
 from resources.dbt.project import DbtProject, DbtProjectError, scratch, test_names
-from resources.dbt.runner import DATABASE, DbtFailed, DbtOutcome, invoke, raise_if_failed
+from resources.dbt.runner import DbtFailed, DbtOutcome, invoke, private_database, raise_if_failed
 
 if TYPE_CHECKING:
     import duckdb
@@ -67,24 +67,19 @@ class Dbt:
         """Run the models over the Parquet files of each source ("dataset.flights", "reference.planes")."""
         _refuse_missing(product, sources, partition[0])
         project = described_project(product, self.cache)
-        with scratch(self.cache) as folder:
-            database = Path(folder) / DATABASE
-            with connect(database) as connection:
-                _create_sources(connection, sources, partition)
+        with scratch(self.cache) as folder, private_database(Path(folder)) as database:
+            _create_sources(database.connection, sources, partition)
             outcome = invoke("run", project, database)
             raise_if_failed(outcome, product=product.name)
-            with connect(database, read_only=True) as connection:
-                return _read(connection, product.name, outcome, project)
+            return _read(database.connection, product.name, outcome, project)
 
     def test(self, product: Product, relations: Mapping[str, Path]) -> tuple[TestResult, ...]:
         """Run the data tests alone, over the given Parquet file of each relation. One that did not run has failed."""
         names = test_names(product)
         project = described_project(product, self.cache)
-        with scratch(self.cache) as folder:
-            database = Path(folder) / DATABASE
-            with connect(database) as connection:
-                for name, path in relations.items():
-                    _create_view(connection, f'main."{name}"', [path])
+        with scratch(self.cache) as folder, private_database(Path(folder)) as database:
+            for name, path in relations.items():
+                _create_view(database.connection, f'main."{name}"', [path])
             outcome = invoke("test", project, database)
         return tuple(_result(name, outcome) for name in names)
 

@@ -3,10 +3,9 @@
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ml_assets.core.contract.schema import polars_schema
-from ml_assets.core.duckdb_session import connect
 from ml_assets.spec.product import Product
 from resources.dbt.column_lineage import Column, trace
 from resources.dbt.project import (
@@ -19,7 +18,10 @@ from resources.dbt.project import (
     scratch,
     test_names,
 )
-from resources.dbt.runner import DATABASE, DbtOutcome, invoke, parse, raise_if_failed, read_manifest
+from resources.dbt.runner import CATALOG, DbtOutcome, invoke, parse, private_database, raise_if_failed, read_manifest
+
+if TYPE_CHECKING:
+    import duckdb
 
 Types = dict[str, dict[str, str]]
 _PARTITION = "dataset.partition"  # made by the path: no asset has it
@@ -39,33 +41,30 @@ def described_project(product: Product, cache: Path) -> DbtProject:
 def _make(product: Product, project: DbtProject, folder: Path) -> None:
     copy_project(product, project.path)
     project.manifest.write_bytes(parse(project.path, folder))
-    database = folder / "empty" / DATABASE
-    database.parent.mkdir()
-    _create_empty_sources(product, database)
-    outcome = invoke("run", project, database)
-    raise_if_failed(outcome, product=product.name)
-    description = _describe(product, project, outcome, _column_types(database))
+    with private_database(folder / "empty") as database:
+        _create_empty_sources(product, database.connection)
+        outcome = invoke("run", project, database)
+        raise_if_failed(outcome, product=product.name)
+        description = _describe(product, project, outcome, _column_types(database.connection))
     (project.folder / DESCRIPTION).write_text(json.dumps(description, indent=1))
 
 
-def _create_empty_sources(product: Product, database: Path) -> None:
+def _create_empty_sources(product: Product, connection: "duckdb.DuckDBPyConnection") -> None:
     import polars as pl
 
-    with connect(database) as connection:
-        connection.execute("CREATE SCHEMA dataset; CREATE SCHEMA reference")
-        connection.execute("CREATE TABLE dataset.partition (key VARCHAR, starts_at TIMESTAMP, ends_at TIMESTAMP)")
-        for table in product.tables:
-            schema = "reference" if table in product.delivery.reference else "dataset"
-            connection.register("empty", pl.DataFrame(schema=polars_schema(product.contract.TABLES[table])))
-            connection.execute(f'CREATE TABLE "{schema}"."{table}" AS SELECT * FROM empty')
-            connection.unregister("empty")
+    connection.execute("CREATE SCHEMA dataset; CREATE SCHEMA reference")
+    connection.execute("CREATE TABLE dataset.partition (key VARCHAR, starts_at TIMESTAMP, ends_at TIMESTAMP)")
+    for table in product.tables:
+        schema = "reference" if table in product.delivery.reference else "dataset"
+        connection.register("empty", pl.DataFrame(schema=polars_schema(product.contract.TABLES[table])))
+        connection.execute(f'CREATE TABLE "{schema}"."{table}" AS SELECT * FROM empty')
+        connection.unregister("empty")
 
 
-def _column_types(database: Path) -> Types:
+def _column_types(connection: "duckdb.DuckDBPyConnection") -> Types:
     columns = "table_schema, table_name, column_name, data_type"
-    query = f"SELECT {columns} FROM information_schema.columns ORDER BY ordinal_position"
-    with connect(database, read_only=True) as connection:
-        rows = connection.execute(query).fetchall()
+    where = f"table_catalog = '{CATALOG}' ORDER BY ordinal_position"
+    rows = connection.execute(f"SELECT {columns} FROM information_schema.columns WHERE {where}").fetchall()
     types: Types = {}
     for schema, table, column, kind in rows:
         types.setdefault(table if schema == "main" else f"{schema}.{table}", {})[column] = kind

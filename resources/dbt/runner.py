@@ -1,4 +1,4 @@
-"""One dbt command in this process, with a manifest handed over, quietly, on a private database.
+"""One dbt command in this process, with a manifest handed over, quietly, on a private database in memory.
 
 dbt keeps its flags, its log and its DuckDB connection in module globals: one command at a time, all closed after it.
 """
@@ -6,22 +6,25 @@ dbt keeps its flags, its log and its DuckDB connection in module globals: one co
 import json
 import logging
 import threading
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ml_assets.core.duckdb_session import connect
 from ml_assets.errors import MlAssetsError
 from resources.environment import pin_variables
 
 if TYPE_CHECKING:
+    import duckdb
     from dbt.cli.main import dbtRunnerResult
     from dbt.contracts.graph.manifest import Manifest
 
     from resources.dbt.project import DbtProject
 
-DATABASE = "features.duckdb"  # its stem is the catalog that compiled SQL names, as in profiles.yml
+CATALOG = "features"  # that compiled SQL names, as in profiles.yml
 _QUIET = ("--quiet", "--no-print", "--no-use-colors", "--no-version-check", "--no-send-anonymous-usage-stats")
 _NO_LOG = ("--log-level", "none", "--log-level-file", "none", "--no-partial-parse")
 _ONE_AT_A_TIME = threading.Lock()
@@ -29,6 +32,28 @@ _ONE_AT_A_TIME = threading.Lock()
 
 class DbtFailed(MlAssetsError):
     """dbt could not build a product's relations."""
+
+
+@dataclass(frozen=True)
+class Database:
+    """A database in memory that dbt opens by its name, next to `connection`; its compiled files go into `folder`."""
+
+    name: str
+    folder: Path
+    connection: "duckdb.DuckDBPyConnection"
+
+
+@contextmanager
+def private_database(folder: Path) -> Iterator[Database]:
+    """A new database, gone after the `with`; rows that are too many for the memory go into `folder` meanwhile.
+
+    DuckDB would compress the tables of a file and wait for the disk, and what is read from here is deleted at once.
+    """
+    name = f":memory:{uuid.uuid4().hex}"
+    with connect(Path(name)) as connection:
+        connection.execute("SET GLOBAL temp_directory = ?", [str(folder / "spilled")])
+        connection.execute(f"ATTACH ':memory:' AS {CATALOG}; USE {CATALOG}")
+        yield Database(name, folder, connection)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,15 +81,16 @@ def parse(project: Path, folder: Path) -> bytes:
     with _alone():
         from dbt.parser.manifest import extended_mashumaro_encoder
 
-        done = _invoke(None, ["parse", *_places(project, folder / DATABASE), "--no-write-json"])
+        done = _invoke(None, ["parse", *_places(project, folder), "--no-write-json"])
         if not done.success or done.result is None:
             raise DbtFailed(f"dbt cannot parse the project: {_one_line(done.exception)}")
         return bytes(done.result.to_msgpack(extended_mashumaro_encoder))
 
 
-def invoke(command: str, project: "DbtProject", database: Path) -> DbtOutcome:
-    """`dbt run` or `dbt test` on a database file. Compiled files go next to it."""
-    args = [command, *_places(project.path, database), "--no-write-json", "--no-populate-cache"]
+def invoke(command: str, project: "DbtProject", database: Database) -> DbtOutcome:
+    """`dbt run` or `dbt test` on a database."""
+    variables = ["--vars", json.dumps({"database": database.name, "duckdb": ":memory:"})]
+    args = [command, *_places(project.path, database.folder), *variables, "--no-write-json", "--no-populate-cache"]
     with _alone():
         # read again each time: dbt marks in a manifest what it has compiled
         manifest = read_manifest(project)
@@ -128,15 +154,13 @@ def _alone() -> Iterator[None]:
             root.setLevel(level)
 
 
-def _places(project: Path, database: Path) -> list[str]:
-    target = str(database.parent / "target")
-    variables = json.dumps({"duckdb": str(database)})
-    source = ["--project-dir", str(project), "--profiles-dir", str(project)]
-    return [*source, "--target-path", target, "--log-path", target, "--vars", variables]
+def _places(project: Path, folder: Path) -> list[str]:
+    target = str(folder / "target")
+    return ["--project-dir", str(project), "--profiles-dir", str(project), "--target-path", target, "--log-path", target]
 
 
 def _close_database() -> None:
-    """dbt-duckdb leaves the file open for the process's next command."""
+    """dbt-duckdb leaves the database open for the process's next command."""
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 
     if DuckDBConnectionManager._ENV is not None:

@@ -14,9 +14,10 @@ from resources.dbt.build import Dbt
 from resources.dbt.column_lineage import trace
 from resources.dbt.description import described_project
 from resources.dbt.project import DbtProject
-from resources.dbt.runner import DATABASE, read_manifest
+from resources.dbt.runner import CATALOG, read_manifest
 from tests.support.homes.flights_days import PARTITION, flights, tables, write_sources
 
+FILE = f"{CATALOG}.duckdb"
 Lineage = dict[str, set[str]]  # a column and the source columns behind it, as "dataset.flights.origin"
 
 
@@ -30,7 +31,7 @@ def test_column_lineage_is_that_of_dagster_dbt(tmp_path: Path) -> None:
 
 
 def _create_sources(folder: Path) -> None:
-    with duckdb.connect(str(folder / DATABASE)) as connection:
+    with duckdb.connect(str(folder / FILE)) as connection:
         connection.execute("CREATE SCHEMA dataset; CREATE SCHEMA reference")
         for name, (path,) in write_sources(tables(), folder).items():
             connection.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet('{path}')")
@@ -40,7 +41,7 @@ def _create_sources(folder: Path) -> None:
 
 def _write_profile(folder: Path) -> None:
     """dagster-dbt opens the `path` of a profile to read columns; the project's own attaches its file beside `:memory:`."""
-    target = {"type": "duckdb", "path": str(folder / DATABASE), "schema": "main", "threads": 1}
+    target = {"type": "duckdb", "path": str(folder / FILE), "schema": "main", "threads": 1}
     content = {"ml_assets": {"target": "scratch", "outputs": {"scratch": target}}}
     (folder / "profiles.yml").write_text(json.dumps(content))
 
@@ -53,7 +54,7 @@ def _dagster_dbt(project: DbtProject, folder: Path) -> dict[str, Lineage]:
     _write_profile(folder)
     dbt = DbtCliResource(project_dir=project.path, profiles_dir=folder, dbt_executable=Path(sys.prefix, "bin", "dbt"))
     manifest = read_manifest(project).writable_manifest().to_dict(omit_none=False)
-    args = ["run", "--no-write-json", "--log-level-file", "none", "--vars", json.dumps({"duckdb": str(folder / DATABASE)})]
+    args = ["run", "--no-write-json", "--log-level-file", "none", "--vars", json.dumps({"duckdb": str(folder / FILE)})]
     with chdir(folder):  # dagster-dbt's threads change it, and do not always change it back
         run = dbt.cli(args, manifest=manifest, target_path=folder / "target")
         assert run.is_successful()  # waits here: the stream below would wait in a busy loop
@@ -74,7 +75,7 @@ def _traced(folder: Path) -> dict[str, Lineage]:
     """Our lineage of every model that dbt compiled, not of the features alone."""
     sql = {path.stem: path.read_text() for path in (folder / "target" / "compiled").rglob("*.sql")}
     columns: dict[str, dict[str, str]] = {}
-    with duckdb.connect(str(folder / DATABASE), read_only=True) as connection:
+    with duckdb.connect(str(folder / FILE), read_only=True) as connection:
         query = "SELECT table_schema, table_name, column_name, data_type FROM information_schema.columns"
         for schema, table, column, kind in connection.execute(query).fetchall():
             columns.setdefault(table if schema == "main" else f"{schema}.{table}", {})[column] = kind

@@ -3,6 +3,7 @@
 import logging
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import polars as pl
@@ -11,6 +12,7 @@ import pytest
 from ml_assets.spec.product import load
 from resources.dbt.build import Built, Dbt, DbtFailed, DbtProjectError, test_names
 from resources.dbt.project import copy_project, project_digest
+from resources.dbt.runner import private_database
 from tests.support.homes.flights_days import PARTITION, flights, own_copy, tables, write_sources
 
 Sources = dict[str, list[Path]]
@@ -160,3 +162,25 @@ def test_columns_are_those_of_the_contract_with_type_and_description(dbt: Dbt) -
 def _planes(manufacturer: str) -> str:
     source = "{{ source('reference', 'planes') }}"
     return f"select tailnum, year as plane_year, type as plane_type, {manufacturer} as manufacturer, seats from {source}"
+
+
+def test_builds_at_once_in_threads_get_their_own_relations(dbt: Dbt, built: Built, tmp_path: Path) -> None:
+    shorter = {name: table.head(table.height // 2) if name == "flights" else table for name, table in tables().items()}
+    (tmp_path / "shorter").mkdir()
+    halves = write_sources(shorter, tmp_path / "shorter")
+    wholes = write_sources(tables(), tmp_path)
+    with ThreadPoolExecutor(4) as pool:
+        builds = list(pool.map(lambda each: dbt.build(flights(), sources=each, partition=PARTITION), [wholes, halves] * 2))
+    heights = [each.requests.height for each in builds]
+    assert heights[0] == heights[2] == built.requests.height > heights[1] == heights[3] > 0
+
+
+def test_rows_beyond_the_memory_wait_in_the_private_folder(tmp_path: Path) -> None:
+    with private_database(tmp_path) as database:
+        database.connection.execute("SET memory_limit = '40MB'")
+        database.connection.execute(
+            "CREATE TABLE main.large AS SELECT hash(range) AS one, hash(-range) AS two FROM range(8_000_000)"
+        )
+        assert list((tmp_path / "spilled").iterdir())
+        assert database.connection.execute("SELECT count(DISTINCT one % 1000) FROM main.large").fetchall() == [(1000,)]
+    assert not (tmp_path / "spilled").exists()
