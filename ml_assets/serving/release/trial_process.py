@@ -65,7 +65,7 @@ def import_libraries() -> None:
     """Import the libraries that loading a bundle needs, before a process forks others that load one."""
     import catboost  # noqa: F401
     import duckdb  # noqa: F401
-    import sqlglot  # noqa: F401
+    import sqlglot.dialects.duckdb  # noqa: F401  # sqlglot loads a dialect when it is first used, in each trial again
 
 
 def _nursery(requests: socket.socket, seconds: float) -> NoReturn:
