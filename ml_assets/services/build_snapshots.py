@@ -10,6 +10,7 @@ from ml_assets.core.lineage.handles import File
 from ml_assets.core.lineage.manifests import Input, Manifest, Output
 from ml_assets.core.lineage.reopenings import reopening_asset
 from ml_assets.errors import MlAssetsError
+from ml_assets.services.raw_audit import taken
 from ml_assets.spec.product import Product
 from resources.dbt.build import Dbt
 from resources.landing import Landing, NotDelivered
@@ -49,7 +50,7 @@ def make_dataset(lineage: Lineage, product: Product, partition: str, *, run: str
     from ml_assets.builders import dataset
 
     raw = lineage.current(product, "raw", partition)
-    audit = cache(lambda: dataset.audited(lineage.handle(raw), product, partition))
+    audit = cache(lambda: taken(lineage, product, raw))
     recipes = {s: lineage.recipe(product, s, partition, [raw.as_input()]) for s in ("dataset", "quarantine")}
     kept = lineage.make(recipes["dataset"], lambda: dataset.build(audit(), product, partition), run=run)
     refused = lineage.make(recipes["quarantine"], lambda: dataset.build_quarantine(audit(), product, partition), run=run)

@@ -15,6 +15,7 @@ from ml_assets.builders import features as features_builder
 from ml_assets.core.lineage.manifests import Output
 from ml_assets.core.lineage.stages import STAGES, stage_code
 from ml_assets.first_party import PACKAGES, TREE, CodeChanged
+from ml_assets.services import raw_audit
 from ml_assets.services.build_snapshots import make_dataset, make_raw
 from resources.dagster_resources import resources_of
 from sensors import new_data
@@ -62,6 +63,17 @@ def test_a_contract_that_is_edited_while_a_process_lives_is_refused_until_it_is_
     assert made_again.manifest.recipe.code == stage_code(own_home.product, STAGES["dataset"]) != first.recipe.code
     frame = own_home.space.lineage.handle(made_again.manifest).frame("orders.parquet")
     assert frame["amount"].max() <= 50  # type: ignore[operator]
+
+
+def test_the_audit_of_the_checks_is_that_of_the_dataset_once_and_under_the_same_contract_alone(own_home: Home) -> None:
+    lineage, loaded, raw = own_home.space.lineage, own_home.product, own_home.get("raw", DAY)
+    audit = raw_audit.checked(lineage, loaded, raw)
+    assert raw_audit.taken(lineage, loaded, raw) is audit
+    assert raw_audit.taken(lineage, loaded, raw) is not audit
+    raw_audit.checked(lineage, loaded, raw)
+    edit_contract(own_home)
+    make_dataset(lineage, own_home.product, DAY, run="edited")
+    assert quarantined(own_home) > 0
 
 
 def test_what_was_loaded_goes_on_meaning_what_it_meant(own_home: Home) -> None:

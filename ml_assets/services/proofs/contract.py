@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.services.evidence import Finding, Proof
+from ml_assets.services.raw_audit import checked
 from ml_assets.spec.product import Product
 from resources.lineage import Lineage
 
@@ -36,9 +37,7 @@ ROWS = Proof("dataset", (ROWS_ACCOUNTED,), (f"{__name__}:accounted",))
 
 def keeps_contract(lineage: Lineage, product: Product, raw: Manifest) -> Sequence[Finding]:
     """Hold a raw partition against the contract of its tables."""
-    from ml_assets.builders.dataset import audited
-
-    breaches = audited(lineage.handle(raw), product, raw.partition).breaches
+    breaches = checked(lineage, product, raw).breaches
     command = f"ml-assets quarantine {product.name} --partition {raw.partition}"
     return [_finding(claim, [b for b in breaches if b.code in codes], command) for claim, codes in CLAIMS.items()]
 
