@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.steps import Mark, StepMeter
+from ml_assets.cli.shared.process_end import leave
 
 PRODUCT = "flights"
 
@@ -23,6 +24,7 @@ def main() -> None:
     arguments = parser.parse_args()
     os.environ["ML_ASSETS_HOME"] = str(arguments.home)
     json.dump(replay(arguments.months), sys.stdout)
+    leave(0)  # as `ml-assets` does
 
 
 def replay(months: int) -> dict[str, Any]:

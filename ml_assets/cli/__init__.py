@@ -11,6 +11,7 @@ import click
 
 from ml_assets.cli.shared.examples import with_examples
 from ml_assets.cli.shared.group import Group
+from ml_assets.cli.shared.process_end import leave
 from ml_assets.errors import MlAssetsError
 from resources.environment import pin
 from resources.project_file import current_folder, with_project
@@ -119,7 +120,17 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Entry point: an expected failure is one message on stderr and exit code 1."""
+    """Entry point of a process, which ends here."""
+    try:
+        run()
+    except SystemExit as end:
+        if not isinstance(end.code, int | None):
+            raise
+        leave(int(end.code or 0))
+
+
+def run() -> None:
+    """Run the command of `sys.argv`: an expected failure is one message on stderr and exit code 1. Raises SystemExit."""
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False
     try:

@@ -1,10 +1,13 @@
 """The database under the ledger: made and opened so that it only grows, and locked so that one writer appends at a time."""
 
+import atexit
 import os
 import sqlite3
+from functools import cache
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
+from weakref import WeakSet
 
 from sqlalchemy import Connection, Engine, QueuePool, create_engine, event, insert, inspect, make_url, select, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, ProgrammingError
@@ -161,7 +164,22 @@ def _engine(url: str) -> Engine:
     if engine.url.database:
         Path(engine.url.database).parent.mkdir(parents=True, exist_ok=True)
     event.listen(engine, "connect", _on_sqlite_connect)
+    _closed_at_exit().add(engine)
     return engine
+
+
+@cache
+def _closed_at_exit() -> "WeakSet[Engine]":
+    """The engines whose connections are closed when the process ends: the last one folds SQLite's write-ahead log back, so that
+    the file is the whole ledger."""
+    engines: WeakSet[Engine] = WeakSet()
+
+    def close() -> None:
+        for engine in tuple(engines):
+            engine.dispose()
+
+    atexit.register(close)
+    return engines
 
 
 def _on_sqlite_connect(connection: Any, _: Any) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ml_assets.cli import main
+from ml_assets.cli import run
 from ml_assets.serving.log.writer import PredictionLog
 from resources.settings import ROOT
 from tests.support.broken_products import Broken
@@ -110,7 +110,7 @@ def refusal(arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys:
     """What a command that fails prints as its error."""
     monkeypatch.setattr("sys.argv", ["ml-assets", *arguments])
     with pytest.raises(SystemExit) as ended:
-        main()
+        run()
     error = capsys.readouterr().err
     assert ended.value.code in (1, 2, 3)
     assert "Traceback" not in error

@@ -51,11 +51,11 @@ NARROW = 0o277
 RUN_EACH = f"""
 import os, sys
 os.umask({NARROW})
-from ml_assets.cli import main
+from ml_assets.cli import run
 for day in sys.argv[1:]:
     sys.argv = ["ml-assets", "run", "shop", "--partition", day]
     try:
-        main()
+        run()
     except SystemExit as ended:
         if ended.code:
             raise
