@@ -5,7 +5,6 @@ checkout or no command, and the first commands, until the other is ready. Nothin
 and DuckDB would not be there after it.
 """
 
-import atexit
 import gc
 import importlib
 import json
@@ -16,7 +15,6 @@ import selectors
 import signal
 import socket
 import sys
-import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -184,21 +182,7 @@ def main(address: str, session: str) -> None:
         os._exit(0)
     sys.argv = ["ml_assets", *command]
     sys.executable = str(Path(address).with_name("python"))
-    try:
-        runpy.run_module("ml_assets", run_name="__main__", alter_sys=True)
-    except SystemExit as end:
-        if not isinstance(end.code, int | None):
-            raise
-        _leave(end.code or 0)
-
-
-def _leave(code: int) -> None:
-    """Do what a process does at its end, but for taking apart, object by object, all that was imported: that takes seconds."""
-    threading._shutdown()  # type: ignore[attr-defined]
-    atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+    runpy.run_module("ml_assets", run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":
