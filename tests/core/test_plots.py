@@ -165,3 +165,9 @@ def test_no_label_leaves_the_picture(draw: Callable[[Any], None], grid: str) -> 
     inner = drawn[0].get_tightbbox(renderer)
     assert 0 <= inner.x0 < inner.x1 <= whole.width
     assert 0 <= inner.y0 < inner.y1 <= whole.height
+
+
+@pytest.mark.filterwarnings("error")
+def test_letters_that_the_font_lacks_get_their_room_without_a_warning() -> None:
+    wide, latin = (feature_importance([(name, 0.5), ("b", 0.3)]).decode() for name in ("価格の分類🙂", "WWWWWW"))
+    assert wide.replace("価格の分類🙂", "WWWWWW") == latin

@@ -1,11 +1,13 @@
 """The style of every picture: a small, deterministic SVG of 420 x 320 px with real text. No pyplot, no global state."""
 
 import re
+import warnings
 from base64 import b64encode
 from collections.abc import Callable
 from io import BytesIO, StringIO
 from math import ceil
 from typing import TYPE_CHECKING, Any, TypeAlias
+from unicodedata import east_asian_width
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,7 +56,9 @@ def svg(draw: Draw, *, title: str, x: str, y: str, grid: str = "both") -> bytes:
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(_RC):
+    with matplotlib.rc_context(_RC), warnings.catch_warnings():
+        # the letters of a picture are those of whoever looks at it
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure = Figure(figsize=_INCHES, dpi=_DPI)
         axes = figure.add_subplot()
         axes.set(xlabel=x, ylabel=y)
@@ -78,10 +82,8 @@ def svg(draw: Draw, *, title: str, x: str, y: str, grid: str = "both") -> bytes:
 def _place(figure: "Figure", axes: "Axes", *, title: str, lines_below: int) -> None:
     """Give the axes what their labels and the title leave. Each axis is measured once, the lower one beside what the other left
     it: matplotlib's layouts measure everything twice, and a title without a place a third time."""
-    from matplotlib.backends.backend_svg import RendererSVG
-
     width, height = figure.bbox.size
-    renderer: Any = RendererSVG(width, height, StringIO(), image_dpi=_DPI)  # type: ignore[no-untyped-call]
+    renderer = _renderer(width, height)
     across: Any = axes.yaxis.get_tightbbox(renderer, for_layout_only=True)
     above = max(across.y1 - axes.bbox.y1, 0)  # the factor of large and of small numbers
     figure.subplots_adjust(left=(axes.bbox.x0 - across.x0 + _PAD) / width, top=1 - (above + _TITLE + _PAD) / height)
@@ -92,6 +94,19 @@ def _place(figure: "Figure", axes: "Axes", *, title: str, lines_below: int) -> N
         bottom=(axes.bbox.y0 - along.y0 + below + _PAD) / height,
     )
     axes.set_title(title, y=1 + above / axes.bbox.height)
+
+
+def _renderer(width: float, height: float) -> Any:
+    """What measures texts, each letter that is as wide as it is high (Chinese, Japanese, Korean, emoji) as a `W`: matplotlib
+    takes a letter that its own font lacks for a narrow one."""
+    from matplotlib.backends.backend_svg import RendererSVG
+
+    class Measuring(RendererSVG):
+        def get_text_width_height_descent(self, s: str, prop: Any, ismath: Any) -> Any:
+            shown = "".join("W" if east_asian_width(letter) in "WF" else letter for letter in s)
+            return super().get_text_width_height_descent(shown, prop, ismath)  # type: ignore[no-untyped-call]
+
+    return Measuring(width, height, StringIO(), image_dpi=_DPI)  # type: ignore[no-untyped-call]
 
 
 def as_markdown(picture: bytes, *, name: str = "plot") -> str:
