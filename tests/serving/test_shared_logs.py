@@ -101,6 +101,23 @@ def test_a_ledger_at_another_place_is_not_taken_to_know_the_files(tmp_path: Path
     assert len(ids(moved)) == 2
 
 
+def test_a_file_that_was_deleted_from_the_store_stops_nothing_and_is_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    a, b = machine(tmp_path, "a"), machine(tmp_path, "b")
+    assert ids(b) == []
+    old, new = predicted(1), predicted(2)
+    log(folder(a), old)
+    ship(a)
+    (shipped,) = (tmp_path / "store" / "served").rglob("*.parquet")
+    log(folder(a), new)
+    ship(a)
+    shipped.unlink()
+    assert ids(b) == ids(b) == [new.ids]
+    assert [record.message for record in caplog.records if shipped.name in record.message] != []
+    assert sum("no longer in the store" in record.message for record in caplog.records) == 1
+
+
 def _forget(space: Workspace) -> None:
     with space.ledger.engine.begin() as connection:
         connection.execute(delete(served_files))

@@ -9,6 +9,7 @@ and a server that begins, list the store: an earlier version may have shipped fi
 
 import fcntl
 import hashlib
+import logging
 import os
 import socket
 from dataclasses import dataclass
@@ -28,7 +29,8 @@ from resources.store.served_logs import ServedLogs, served_logs
 from resources.store.snapshots import Snapshots
 
 SHIPPED = ".shipped"
-LISTED = ".listed"
+LISTED, GONE = ".listed", ".gone"
+LOGGER = logging.getLogger(__name__)
 NEWEST_HOURS = 72
 
 
@@ -61,15 +63,25 @@ class SharedLog:
             os.close(lock)
 
     def fetch(self) -> int:
-        """Copy what others shipped next to the own log; return the number of files that are new."""
+        """Copy what others shipped next to the own log; return the number of files that are new. One that was deleted from the
+        store, as what is old may be, is told once and asked for no more."""
         others, fetched = hours_of_others(self.folder), 0
         listed, ledger = others / LISTED, shown(self.ledger.url).encode()
         is_listed = listed.is_file() and listed.read_bytes() == ledger
+        gone = set((others / GONE).read_text().splitlines()) if (others / GONE).is_file() else set()
+        lost: list[str] = []
         for name in served_files(self.ledger.engine, self.name) if is_listed else self.place.names(self.name):
             target = others / name.removeprefix(f"{self.name}/")
-            if not self._is_own(name) and not target.is_file():
+            if self._is_own(name) or name in gone or target.is_file():
+                continue
+            try:
                 write_atomically(target, self.place.read(name), mode=0o640)
                 fetched += 1
+            except FileNotFoundError:
+                lost.append(name)
+        if lost:
+            LOGGER.warning("%d files of the served log %s are no longer in the store, such as %s", len(lost), self.name, lost[0])
+            write_atomically(others / GONE, "\n".join(sorted({*gone, *lost})).encode())
         if not is_listed:
             write_atomically(listed, ledger)
         return fetched
