@@ -32,7 +32,6 @@ def origin() -> psutil.Process:
     return next(process for process in psutil.process_iter() if str(address) in process.cmdline() and process.ppid() == 1)
 
 
-@pytest.mark.long
 def test_a_command_has_its_own_arguments_environment_folder_output_and_exit_code(tmp_path: Path) -> None:
     def ended(*arguments: str) -> tuple[int, str, str]:
         environ = {**os.environ, "ML_ASSETS_HOME": "home"}

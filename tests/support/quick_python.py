@@ -174,6 +174,7 @@ def _import_all() -> None:
     parse_macros()
     gc.collect()
     gc.freeze()
+    atexit.register(gc.unfreeze)  # else DuckDB calls what is left at the end of a command that breaks a leak
 
 
 def main(address: str, session: str) -> None:
