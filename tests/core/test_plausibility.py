@@ -5,6 +5,7 @@ The rows are the package's own flights, every eighth departure, with the columns
 
 import io
 import zipfile
+from collections import Counter
 from collections.abc import Callable
 from functools import cache
 
@@ -13,6 +14,7 @@ import polars as pl
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from ml_assets.core.drift.histograms import Levels
 from ml_assets.core.gate_lab.mutants import leaking
 from ml_assets.core.plausibility.claims import CLAIMS
 from ml_assets.core.plausibility.judging import Known, PlausibilityResult, plausible
@@ -207,6 +209,26 @@ def test_a_partition_without_rows_or_labels_is_no_crash() -> None:
     answers = plausible(known()[:-1], Known("2013-12", summary(unlabelled)), label=LABEL)
     assert refused(answers) == {}
     assert "no label is known yet" in {answer.why for answer in answers}
+
+
+def test_cells_and_orders_count_the_rows_that_have_both_values() -> None:
+    generator = np.random.default_rng(7)
+    for size in range(0, 60, 3):
+        columns = {name: generator.integers(-3, 4, size).astype(float) for name in ("first", "second")}
+        for values in columns.values():
+            values[generator.random(size) < 0.2] = np.nan
+            values[generator.random(size) < 0.1] = np.inf
+        rows = pl.DataFrame({"id": range(size), **columns, "label": [0] * size}, schema_overrides={"label": pl.Int64})
+        summary = summarise(rows, key=["id"], label="label")
+        both = [(a, b) for a, b in zip(*columns.values(), strict=True) if a == a and b == b]
+        order = summary.orders["first beside second"]
+        assert isinstance(order, Levels)
+        counted = {"<": sum(a < b for a, b in both), "=": sum(a == b for a, b in both), ">": sum(a > b for a, b in both)}
+        assert dict(zip(order.levels, order.counts.tolist(), strict=True)) == {side: n for side, n in counted.items() if n}
+        assert order.missing == size - len(both)
+        fifths = [np.minimum(ranks(values) * 5, 4) for values in columns.values()]
+        cells = Counter((int(a), int(b)) for a, b in zip(*fifths, strict=True) if a == a and b == b)
+        assert summary.cells.tolist() == [[cells[a, b] for a in range(5) for b in range(5)]]
 
 
 def test_a_summary_comes_back_from_its_bytes() -> None:

@@ -58,12 +58,12 @@ def share_of(histogram: Histogram, side: str) -> float:
 
 
 def _order(first: Floats, second: Floats) -> Levels:
-    known = ~(np.isnan(first) | np.isnan(second))
-    smaller, larger = int((first < second)[known].sum()), int((first > second)[known].sum())
-    sides = [(smaller, SMALLER), (int(known.sum()) - smaller - larger, EQUAL), (larger, LARGER)]
+    smaller, larger, equal = (int(np.count_nonzero(side)) for side in (first < second, first > second, first == second))
+    sides = [(smaller, SMALLER), (equal, EQUAL), (larger, LARGER)]
     counted = sorted((side for side in sides if side[0]), reverse=True)
     counts = np.array([number for number, _ in counted], dtype=np.int64)
-    return Levels(tuple(name for _, name in counted), counts, 0, int((~known).sum()))
+    # what is missing is neither smaller nor larger nor equal
+    return Levels(tuple(name for _, name in counted), counts, 0, first.size - smaller - larger - equal)
 
 
 def _inner(numbers: Histogram) -> tuple[float, float] | None:

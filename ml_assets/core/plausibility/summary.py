@@ -84,7 +84,8 @@ def summarise(
     }
     numbers = dict(list(numbers.items())[:COLUMNS])
     pairs = tuple(combinations(numbers, 2))
-    parts = {name: _parts(values) for name, values in numbers.items()}
+    ranked = {name: ranks(values) for name, values in numbers.items()}
+    parts = {name: _parts(of_column) for name, of_column in ranked.items()}
     cells = np.array([_cells(parts[first], parts[second]) for first, second in pairs], dtype=np.int64)
     separation: dict[str, UnitSeparation] = {}
     if sample.height:
@@ -93,7 +94,7 @@ def summarise(
             if unit is None
             else unit.gather_every(step).rank("dense").fill_null(0).to_numpy()
         )
-        separation = separations({name: ranks(values) for name, values in numbers.items()}, _truth(sample[label]), codes)
+        separation = separations(ranked, _truth(sample[label]), codes)
     return Summary(frame.height, histograms, pairs, cells.reshape(-1, PARTS**2), orders(numbers), separation, repeated)
 
 
@@ -119,15 +120,15 @@ def ranks(values: Floats) -> Floats:
     return ranked
 
 
-def _parts(values: Floats) -> Ints:
-    """The fifth that a value lies in by rank; -1 where it is missing."""
-    ranked = ranks(values)
-    return np.where(np.isnan(ranked), -1, np.minimum(np.nan_to_num(ranked) * PARTS, PARTS - 1)).astype(np.int64)
+def _parts(ranked: Floats) -> Ints:
+    """The fifth that a value lies in by rank; PARTS where it is missing."""
+    return np.where(np.isnan(ranked), PARTS, np.minimum(np.nan_to_num(ranked) * PARTS, PARTS - 1)).astype(np.int64)
 
 
 def _cells(first: Ints, second: Ints) -> Ints:
-    known = (first >= 0) & (second >= 0)
-    return np.bincount(first[known] * PARTS + second[known], minlength=PARTS**2)
+    """How many rows have each pair of fifths, both known: (25,)."""
+    every = np.bincount(first * (PARTS + 1) + second, minlength=(PARTS + 1) ** 2)
+    return every.reshape(PARTS + 1, PARTS + 1)[:PARTS, :PARTS].ravel()
 
 
 def _truth(label: pl.Series) -> Floats:
