@@ -5,6 +5,7 @@ checkout or no command, and the first commands, until the other is ready. Nothin
 and DuckDB would not be there after it.
 """
 
+import atexit
 import gc
 import importlib
 import json
