@@ -72,10 +72,15 @@ def of_release(release: Manifest, *, reason: str, by: By) -> Recall:
 
 def record(ledger: Ledger, recall: Recall) -> bool:
     """Write the recall into the ledger; False when the same is recalled already."""
-    if any(known.is_about(recall) for known in recalls(ledger, recall.product)):
+    if _recorded(ledger, recall).entry:
         return False
     ledger.append("recall", recall.body())
     return True
+
+
+def _recorded(ledger: Ledger, recall: Recall) -> Recall:
+    """The recall of the same thing that is in the ledger, else this one."""
+    return next((known for known in recalls(ledger, recall.product) if known.is_about(recall)), recall)
 
 
 def recalls(ledger: Ledger, product: str) -> list[Recall]:
@@ -106,7 +111,9 @@ def derived(ledger: Ledger, product: str) -> dict[str, Recall]:
 
 
 def descendants(ledger: Ledger, recall: Recall) -> list[Manifest]:
-    """The manifests that were recalled and all that were ever made from them, oldest first."""
+    """The manifests that were recalled and all that were ever made from them, oldest first; also for a recall that is declared
+    again, which spares what was made since the first."""
+    recall = _recorded(ledger, recall)
     with ledger.engine.connect() as connection:
         ids = _descendants(connection, recall)
     return [manifest for id in ids if (manifest := ledger.manifest(id)) is not None]

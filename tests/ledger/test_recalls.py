@@ -196,6 +196,15 @@ def test_a_verdict_against_what_was_recalled_later_falls_with_it_and_one_that_kn
     assert recalled_bundles(workspace.ledger, "trains", "production") == {three[1].snapshot, three[2].snapshot}
 
 
+def test_a_recall_that_is_declared_again_spares_what_knew_of_the_first(
+    workspace: Workspace, months: Months, three: list[Manifest]
+) -> None:
+    recall_release(workspace, three[1])
+    months.put(publish_manifest("evaluation", "2013-04", three[2], facts={**JUDGED, "question": "d"}))
+    first, again = recalls.recalls(workspace.ledger, "trains")[0], recalls.of_release(three[1], reason="the same", by="ben")
+    assert recalls.descendants(workspace.ledger, again) == recalls.descendants(workspace.ledger, first) != []
+
+
 def test_a_rollback_passes_over_what_was_recalled_and_refuses_it_by_name(workspace: Workspace, three: list[Manifest]) -> None:
     recall_release(workspace, three[1])
     with pytest.raises(Recalled, match=r"trains/release 2013-02 may not be used.*only new data, code or configuration"):
