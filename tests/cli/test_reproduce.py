@@ -114,7 +114,7 @@ def test_a_changed_delivered_byte_is_found(copy: Home) -> None:
 def test_rows_in_another_order_are_named(copy: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(features, "parquet_bytes", lambda frame: parquet_bytes(frame.reverse()))
-        copy.edit("product.yaml", (r"lookback: 1", "lookback: 2"), (r"> -0\.2}", "> -0.9}"))
+        copy.edit("product.yaml", (r"lookback: 1", "lookback: 2"), (r"> -0\.25}", "> -0.9}"))
         for key in MONTHS:
             run = copy.run(key)
             assert run.success, {claim: run.descriptions[claim] for claim in run.failed_checks}

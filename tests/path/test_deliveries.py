@@ -35,7 +35,7 @@ class Bad:
 
 
 DELIVERIES = {
-    "unreadable": Bad(lambda t: {"flights": b"\x00\x01\x02" * 99}, "raw", ("flights", THIRD, "no CSV file", "deliver")),
+    "unreadable": Bad(lambda t: {"flights": b"\x00\x01\x02" * 99}, "raw", ("flights", THIRD, "not a CSV file", "deliver")),
     "truncated": Bad(truncated, "raw", ("flights", THIRD, "the file was cut short")),
     "empty": Bad(lambda t: {"flights": b""}, "raw", ("flights", THIRD, "no content")),
     "header only": Bad(header_only, "raw", ("weather", "no rows")),
