@@ -14,6 +14,7 @@ INSTALLED := $(VENV)/.installed
 # Python 3.12 says itself which lines run (sys.monitoring), which costs little; 3.11 has to trace each one.
 COVERAGE = $(shell $(BIN)/python -c 'import sys; print("--cov --cov-report=" if sys.version_info >= (3, 12) else "")')
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+LONG_PARTS = $(shell grep -rl --include='test_*.py' 'mark\.long' tests | cut -d/ -f2 | sort -u)
 
 .PHONY: help install demo dev test tests coverage debian lint docs docs-serve long bench lock clean
 
@@ -75,8 +76,14 @@ docs: install  ## build the documentation's site into build/site; a broken link 
 docs-serve: install  ## show the documentation on http://127.0.0.1:8000 while it is written
 	NO_MKDOCS_2_WARNING=true $(BIN)/python -m mkdocs serve --strict
 
-long: install debian  ## the longer suites, with printed seeds
-	$(BIN)/python -m pytest -m long
+# Each test is named as it ends and each part shows its tracebacks, so a run that is cut off has said what failed until then.
+long: install debian  ## the longer suites, part by part, with printed seeds; PART=cli runs those of tests/cli
+	@trap 'exit 130' INT; failed=; \
+	for part in $(or $(PART),$(LONG_PARTS)); do \
+	  echo "== $$part"; \
+	  $(BIN)/python -m pytest -m long -vv -rf --timeout 900 tests/$$part || failed="$$failed $$part"; \
+	done; \
+	if [ -n "$$failed" ]; then echo "failed:$$failed"; exit 1; fi
 
 bench: install  ## time per stage, and the path against a plain script
 	$(BIN)/python -m benchmarks

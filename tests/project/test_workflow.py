@@ -43,6 +43,12 @@ def test_the_tests_run_in_a_job_of_their_own() -> None:
     assert RECURSES not in [step["run"] for step in WORKFLOWS["ci"]["jobs"]["path"]["steps"] if "run" in step]
 
 
+def test_each_folder_with_long_tests_is_a_part_of_the_nightly_run() -> None:
+    printed = subprocess.run(["make", "--dry-run", "long"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    [parts] = re.findall(r"for part in (.+?);", printed)
+    assert WORKFLOWS["long"]["jobs"]["long"]["strategy"]["matrix"]["part"] == parts.split()
+
+
 @pytest.mark.long
 def test_the_commands_of_ci_leave_a_summary_of_the_change_and_of_the_evaluation(
     tmp_path_factory: pytest.TempPathFactory,
