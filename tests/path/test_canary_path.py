@@ -21,8 +21,9 @@ from resources.endpoints import shadows
 from sensors import shadow as sensor
 from tests.serving.test_shadow import eventually
 from tests.support.command_line import Days
-from tests.support.homes.small_home import DAYS, small_home
+from tests.support.homes.small_home import DAYS, MORE_DAYS, small_home
 
+pytestmark = pytest.mark.timeout(900)
 NEXT, LAST = "2013-01-04", "2013-01-05"
 TERMS = "unit: hour, max_harm: 0.15, bound: 0.2"
 CANARY = f"canary: {{{TERMS}, share: 0.5}}"
@@ -81,6 +82,7 @@ def run(days: Days, day: str) -> None:
 @pytest.mark.long
 def test_a_release_passes_its_shadow_then_its_canary_and_then_answers(days: Days) -> None:
     days.edit("smoke_rows: 20", f"smoke_rows: 20, shadow: {{{TERMS}}}, {CANARY}")
+    days.edit(*MORE_DAYS)
     for day in (NEXT, LAST):
         days.deliver(day)
     with served(days) as base_url:

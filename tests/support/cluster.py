@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.command_line import Days
-from tests.support.homes.small_home import small_home
+from tests.support.homes.small_home import MORE_DAYS, small_home
 from tests.support.machine_pair import Pair
 from tests.support.machines import Machine, two_machines
 from tests.support.mlflow_server import MlflowServer, mlflow_server
@@ -19,10 +19,6 @@ from tests.support.object_store import CUT, S3, object_store
 from tests.support.postgres import Postgres, postgres_server
 from tests.support.redis import Redis, redis_server
 
-WIDE = "'on the few rows of a day, nothing but a wide margin lets a candidate through'"
-EXCEPTIONS = f"{{not_worse: {WIDE}, not_worse_anchor: {WIDE}, calibrated: {WIDE}}}"
-GATES = ("  on_inconclusive: keep", f"  exceptions: {EXCEPTIONS}\n  on_inconclusive: keep")
-"""What the gates need to judge more days than the small home has."""
 AWAY_SECONDS = 8.0
 """How long what the machines share is away after it was killed."""
 
@@ -82,7 +78,7 @@ class Cluster(Pair):
 def cluster(factory: pytest.TempPathFactory, folder: Path) -> Iterator[Cluster]:
     """The small home's machine and a new one; no part of them runs yet."""
     days = small_home(factory, folder / "a")
-    days.edit(*GATES)
+    days.edit(*MORE_DAYS)
     shutil.rmtree(days.home / "dagster")
     with ExitStack() as stack:
         opened = stack.enter_context

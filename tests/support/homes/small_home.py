@@ -12,6 +12,10 @@ from tests.support.shared import link_parsed_projects, made_once
 
 DAYS = ("2013-01-01", "2013-01-02", "2013-01-03")
 """The first has no candidate yet, the second and third are released."""
+WIDE = "'on the few rows of a day, nothing but a wide margin lets a candidate through'"
+EXCEPTIONS = f"{{not_worse: {WIDE}, not_worse_anchor: {WIDE}, calibrated: {WIDE}}}"
+MORE_DAYS = ("  on_inconclusive: keep", f"  exceptions: {EXCEPTIONS}\n  on_inconclusive: keep")
+"""What the gates need to judge more days than the small home has."""
 
 
 def small_home(factory: pytest.TempPathFactory, folder: Path) -> Days:
