@@ -23,7 +23,7 @@ class LedgerBusy(MlAssetsError):
     """The ledger was written all the time while it was to be copied."""
 
 
-LATER = {"attempts": "attempt", "leases": "", "replicas": "", "ledger_facts": ""}
+LATER = {"attempts": "attempt", "leases": "", "replicas": "", "served_files": "", "ledger_facts": ""}
 """Tables that older code did not make, each with the kind of the entries that it is made from; most say something about now, and
 are in no entry."""
 

@@ -213,6 +213,8 @@ def _selection(
     if only:
         selection = dg.AssetSelection.assets(*(asset_key(product, stage) for stage in only))
     if without is not None and not without:
+        if only and "evaluation" not in only:
+            return selection.without_checks()
         of_its_own = dg.AssetSelection.checks(dg.AssetCheckKey(asset_key(product, "evaluation"), WINDOW_OPEN))
         return selection.without_checks() | of_its_own  # an asset is not selected without the checks that it makes itself
     for name in without or ():
