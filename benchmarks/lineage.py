@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import select
 
-from benchmarks.bulk import Bulk
+from benchmarks.homes.bulk import Bulk
 from benchmarks.tables import table
 from ml_assets.core.digests import sha256
 from ml_assets.core.lineage.manifests import Input, Manifest, Recipe

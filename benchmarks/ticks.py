@@ -14,8 +14,8 @@ from typing import Any
 
 import dagster as dg
 
-from benchmarks.bulk import Bulk
 from benchmarks.homes import many_partitions
+from benchmarks.homes.bulk import Bulk
 from benchmarks.tables import spread, table
 from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.lineage.attempts import AttemptRecord

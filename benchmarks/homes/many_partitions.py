@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.bulk import Bulk
+from benchmarks.homes.bulk import Bulk
 from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.digests import canonical_json, sha256
 from ml_assets.core.lineage import stages

@@ -10,7 +10,7 @@ from ml_assets.core.lineage.handles import File
 from ml_assets.core.lineage.manifests import Input, Manifest, Output
 from ml_assets.core.lineage.reopenings import reopening_asset
 from ml_assets.errors import MlAssetsError
-from ml_assets.services.raw_audit import taken
+from ml_assets.services.proofs.raw_audit import taken
 from ml_assets.spec.product import Product
 from resources.dbt.build import Dbt
 from resources.landing import Landing, NotDelivered

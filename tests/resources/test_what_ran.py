@@ -15,8 +15,8 @@ from ml_assets.builders import features as features_builder
 from ml_assets.core.lineage.manifests import Output
 from ml_assets.core.lineage.stages import STAGES, stage_code
 from ml_assets.first_party import PACKAGES, TREE, CodeChanged
-from ml_assets.services import raw_audit
 from ml_assets.services.build_snapshots import make_dataset, make_raw
+from ml_assets.services.proofs import raw_audit
 from resources.dagster_resources import resources_of
 from sensors import new_data
 from tests.support.homes.path_homes import Home

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.services.evidence import Finding, Proof
-from ml_assets.services.raw_audit import checked
+from ml_assets.services.proofs.raw_audit import checked
 from ml_assets.spec.product import Product
 from resources.lineage import Lineage
 
