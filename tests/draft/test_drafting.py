@@ -206,6 +206,22 @@ def test_several_files_are_a_table_with_the_name_that_they_share(tmp_path: Path)
     assert list(load(tmp_path / "products" / "odd").delivery.tables) == ["auftrage"]
 
 
+@pytest.mark.parametrize(
+    ("files", "name"),
+    [
+        (["orders_1", "orders_12"], "orders"), (["orders1", "orders2"], "orders"), (["orders", "orders_late"], "orders"),
+        (["orders_2024_jan", "orders_2024_jul"], "orders_2024"), (["january", "july"], "january"),
+        (["2024-01", "2024-02"], "records"),
+        (["orders", "old_orders"], "orders"), (["Straße 1", "Straße 2"], "strasse"),
+    ],
+)  # fmt: skip
+def test_a_table_has_the_words_that_its_files_share(files: list[str], name: str, tmp_path: Path) -> None:
+    paths = [tmp_path / f"{file}.csv" for file in files]
+    for path in paths:
+        path.write_text("asked,amount\n2024-01-01,1\n")
+    assert read_sources([str(path) for path in paths], query=None).table == name
+
+
 def drafted_odd(folder: Path, kind: str, columns: Mapping[str, object], *options: str) -> Result:
     """`ml-assets new` of a table with these columns beside a time and a label."""
     start = datetime(2024, 1, 1)

@@ -106,11 +106,21 @@ def _differences(one: ReferenceSpec, other: ReferenceSpec) -> str:
 
 
 def _table(paths: Sequence[Path]) -> str:
-    """A table's name from those of its files, of several what they begin with: letters, digits and `_`."""
+    """A table's name from those of its files, of several the words that they begin with, else the first: letters, digits and
+    `_`."""
     stems = [path.name.split(".")[0] if path.is_file() else path.name for path in paths]
-    common = os.path.commonprefix(stems)  # noqa: RUF071  by letters is what is meant
-    name = plain_name(common if len(stems) == 1 else common.rstrip(string.digits))
+    name = plain_name(_shared_words(stems) if len(stems) > 1 else stems[0]) or plain_name(stems[0])
     return name if re.match(r"^[a-z][a-z0-9_]*$", name) and name != "partition" else DEFAULT_TABLE
+
+
+def _shared_words(names: Sequence[str]) -> str:
+    """What all names begin with, without a number or a word that only some of them finish: `orders_` of orders_1 and orders_12,
+    nothing of january and july."""
+    common = os.path.commonprefix(names)  # noqa: RUF071  by letters is what is meant
+    is_word_cut = any(name[len(common) :][:1].isalpha() for name in names)
+    while is_word_cut and common[-1:].isalpha():
+        common = common[:-1]
+    return common.rstrip(string.digits)
 
 
 def _queried(sources: Sequence[str], query: str | None) -> DraftSource:
