@@ -1,8 +1,10 @@
 """A command's process ends at once, and nothing that was to be done at its end is left undone."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -66,6 +68,18 @@ def test_output_that_nobody_reads_is_no_success(code: int, ends_with: int) -> No
         process.stdout.close()
         process.stdin.close()
         assert process.wait(60) == ends_with
+
+
+def test_ctrl_c_while_a_thread_is_waited_for_ends_the_process_without_a_traceback() -> None:
+    waiting = "threading.Thread(target=lambda: time.sleep(60)).start(); print('waits', flush=True); leave(0)"
+    script = f"import threading, time; from ml_assets.cli.shared.process_end import leave; {waiting}"
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "waits\n"
+        time.sleep(0.3)
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=30)[1] == ""
+        assert process.returncode == 130
 
 
 @pytest.mark.parametrize(("arguments", "code"), [(["--version"], 0), (["card", "nothing"], 1), (["nonsense"], 2)])

@@ -6,6 +6,8 @@ import sys
 import threading
 from typing import NoReturn
 
+INTERRUPTED = 130
+"""The exit code of what Ctrl-C ends, as shells give it."""
 UNFLUSHED = 120
 """Python's exit code where output could not be written at the end."""
 
@@ -17,7 +19,10 @@ def leave(code: int) -> NoReturn:
     After that Python would take the libraries apart object by object. That gives back nothing that the end of the process does
     not, and takes 3.7 CPU seconds after a run of the path.
     """
-    threading._shutdown()  # type: ignore[attr-defined]
+    try:
+        threading._shutdown()  # type: ignore[attr-defined]
+    except KeyboardInterrupt:  # whoever waits for it does not want to
+        code = INTERRUPTED
     atexit._run_exitfuncs()
     for stream in filter(None, (sys.stdout, sys.stderr)):
         try:
