@@ -15,7 +15,7 @@ from ml_assets.core.release.records import MoveRecord
 from ml_assets.errors import MlAssetsError
 from ml_assets.services.claims import LATENCY_HOLDS
 from ml_assets.services.evidence import Finding, Proof
-from ml_assets.services.latency_evidence import latency_outdated
+from ml_assets.services.proofs.latency_evidence import latency_outdated
 from ml_assets.spec.product import Product
 from ml_assets.spec.sections import StagingSpec
 from resources.endpoints.moves import as_pointer

@@ -17,9 +17,9 @@ from ml_assets.services.evidence import Finding, Proof
 from ml_assets.spec.product import Product
 from resources.dagster_retries import retried
 from resources.endpoints.moves import Endpoints, as_pointer
+from resources.endpoints.replicas import replicas
 from resources.ledger.following import identity_of
 from resources.ledger.records import Record
-from resources.ledger.replicas import replicas
 from resources.lineage import Lineage
 from resources.settings import Settings
 

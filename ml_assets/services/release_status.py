@@ -19,9 +19,9 @@ from ml_assets.core.release.promotion import SHORTEST_PREFIX, Decision, decide
 from ml_assets.core.release.records import ApprovalRecord, OverrideRecord
 from ml_assets.services.claims import release_claims
 from ml_assets.services.governed_gates import weakened_after_a_look
-from ml_assets.services.latency_evidence import latency_outdated
 from ml_assets.services.people.permission import require
 from ml_assets.services.promotion_policy import withheld_by_commit
+from ml_assets.services.proofs.latency_evidence import latency_outdated
 from ml_assets.spec.product import Product
 from resources.endpoints.moves import moves_about, recalled_bundles
 from resources.ledger import recalls

@@ -10,8 +10,8 @@ from ml_assets.errors import MlAssetsError
 from ml_assets.services import shadow_trials as shadowing
 from ml_assets.services.automation.run_outcomes import PROMOTED
 from ml_assets.services.claims import staging_claims
-from ml_assets.services.latency_evidence import latency_outdated
 from ml_assets.services.promotion_policy import withheld_by_commit
+from ml_assets.services.proofs.latency_evidence import latency_outdated
 from ml_assets.services.replicas.notify import notify_server
 from ml_assets.spec.product import Product
 from resources.dagster_assets import asset_key, declaration

@@ -21,14 +21,15 @@ from ml_assets.services.ledger_database.move import MoveRefused, move
 from ml_assets.services.replicas.follower import LedgerAway
 from ml_assets.services.verify.home import Verified, verify, verify_new
 from ml_assets.services.verify.memory import remembered
-from resources.ledger import recalls, replicas
+from resources.endpoints import replicas
+from resources.endpoints.replicas import Replica
+from resources.ledger import recalls
 from resources.ledger import tables as schema
 from resources.ledger.chain import tombstone
 from resources.ledger.database import LedgerMoved, LedgerRefused
 from resources.ledger.erasure import ErasureRefused, erase
 from resources.ledger.following import newest
 from resources.ledger.ledger import Ledger, LedgerConflict
-from resources.ledger.replicas import Replica
 from resources.scratch_lineage import ledger_copy
 from resources.settings import settings
 from tests.conftest import settings_of
@@ -331,6 +332,8 @@ def test_a_role_that_may_only_read_and_report_serves_and_makes_no_table(url: str
     follower.report(report)
     (seen,) = replicas.replicas(space.ledger.engine, "trains")
     assert (seen.replica, seen.is_silent, follower.link.unreported) == (report, False, None)
+    replicas.note_served_files(machine.ledger.engine, "predictions/trains", ["predictions/trains/a.parquet"])
+    assert replicas.served_files(machine.ledger.engine, "predictions/trains") == ["predictions/trains/a.parquet"]
     with pytest.raises(LedgerAway, match="role may only read the ledger"):
         follower.roll_back("r1", "ann", "a test")
     with pytest.raises(DBAPIError, match="permission denied"):

@@ -20,12 +20,12 @@ from ml_assets.services.replicas.reconcile import reconcile_reported
 from ml_assets.services.verify.home import verify
 from ml_assets.serving.client import http_client as client
 from ml_assets.spec.product import Product
-from resources.endpoints import break_glass
+from resources.endpoints import break_glass, replicas
 from resources.endpoints import pointer as pointers
 from resources.endpoints.moves import NothingToRollBackTo
-from resources.ledger import head_checkpoint, recalls, replicas
+from resources.endpoints.replicas import Replica
+from resources.ledger import head_checkpoint, recalls
 from resources.ledger.identity import AnotherLedger, bind_store
-from resources.ledger.replicas import Replica
 from tests.conftest import settings_of
 from tests.support.records import broken, release, serves
 

@@ -7,10 +7,11 @@ import pytest
 from sqlalchemy import delete
 
 from ml_assets.cli.shared.workspace import Workspace
-from ml_assets.services.replicas.shared_logs import find_prediction, served_log, shared_logs
+from ml_assets.services.replicas.shared_logs import NotReported, find_prediction, served_log, shared_logs
 from ml_assets.services.verify.home import verify
 from ml_assets.serving.log.hour_files import compact, own_hours
 from ml_assets.serving.log.reader import read
+from resources.endpoints import replicas
 from resources.ledger.tables import served_files
 from resources.store.blobs import BlobDamaged
 from tests.conftest import settings_of
@@ -116,6 +117,26 @@ def test_a_file_that_was_deleted_from_the_store_stops_nothing_and_is_told_once(
     assert ids(b) == ids(b) == [new.ids]
     assert [record.message for record in caplog.records if shipped.name in record.message] != []
     assert sum("no longer in the store" in record.message for record in caplog.records) == 1
+
+
+def test_where_the_ledger_cannot_be_asked_or_told_logs_are_read_and_shipped_once_and_reported_later(tmp_path: Path) -> None:
+    a, b = machine(tmp_path, "a"), machine(tmp_path, "b")
+    assert ids(b) == ids(b) == []
+    (log_of_a, _) = shared_logs(a.settings, a.snapshots, a.ledger, "flights")
+    assert log_of_a.ship() == 0
+    served_files.drop(a.ledger.engine)
+    answered = predicted(1)
+    log(folder(a), answered)
+    for _ in range(2):
+        with pytest.raises(NotReported, match=r"predictions/flights.*no such table.*ml-assets ledger grants ROLE"):
+            log_of_a.ship()
+    assert len([*(tmp_path / "store" / "served").rglob("*.parquet")]) == 1
+    assert ids(b) == [answered.ids], "by the store"
+    served_files.create(a.ledger.engine)
+    log_of_a.ship()
+    (name,) = replicas.served_files(a.ledger.engine, "predictions/flights")
+    assert (tmp_path / "store" / "served" / name).is_file()
+    assert log_of_a.fetch() == 0, "a home has its own already"
 
 
 def _forget(space: Workspace) -> None:

@@ -17,7 +17,7 @@ from ml_assets.spec.product import Product
 
 if TYPE_CHECKING:
     from ml_assets.services.stale_evaluations import Staleness
-    from resources.ledger.replicas import Seen
+    from resources.endpoints.replicas import Seen
 
 
 @click.command()
@@ -36,7 +36,7 @@ def command(*, product: str, html: Path | None, as_json: bool) -> None:
     from ml_assets.services.automation.on_call import on_call
     from ml_assets.services.next_window import next_window
     from ml_assets.services.stale_evaluations import stale_evaluations, uncharged_evaluations
-    from resources.ledger.replicas import replicas
+    from resources.endpoints.replicas import replicas
 
     space = workspace()
     spec = product_named(product, space.settings)

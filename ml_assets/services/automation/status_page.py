@@ -10,7 +10,7 @@ from ml_assets.core.lineage.facts import CountedFacts, EvaluationFacts, Metrics,
 from ml_assets.services.automation.on_call import OnCall
 from ml_assets.services.automation.policy import evidence_of
 from ml_assets.spec.product import Product
-from resources.ledger.replicas import replicas
+from resources.endpoints.replicas import replicas
 from resources.lineage import Lineage
 
 MOST_PARTITIONS = 120

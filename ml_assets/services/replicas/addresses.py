@@ -1,8 +1,8 @@
 """Where the servers of a product are asked: at the addresses that they report, which need not be the one that they listen on."""
 
 from ml_assets.spec.product import Product
+from resources.endpoints.replicas import replicas
 from resources.ledger.ledger import Ledger
-from resources.ledger.replicas import replicas
 
 
 def addresses(ledger: Ledger, product: Product) -> list[str]:

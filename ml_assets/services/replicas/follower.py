@@ -17,16 +17,16 @@ from ml_assets.core.release.identity import By, name_of, proof_of
 from ml_assets.core.release.promotion import SHORTEST_PREFIX
 from ml_assets.errors import MlAssetsError
 from ml_assets.serving.http.followed_ledger import LedgerLink
-from resources.endpoints import break_glass
+from resources.endpoints import break_glass, replicas
 from resources.endpoints import pointer as pointers
 from resources.endpoints.break_glass import BreakGlass
 from resources.endpoints.moves import Endpoints, NothingToRollBackTo
 from resources.endpoints.pointer import Pointer
-from resources.ledger import following, replicas
+from resources.endpoints.replicas import Replica
+from resources.ledger import following
 from resources.ledger.database import LedgerRefused
 from resources.ledger.decisions import signed
 from resources.ledger.head_checkpoint import Head
-from resources.ledger.replicas import Replica
 from resources.store.blobs import write_atomically
 
 LOGGER = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ from ml_assets.core.release.identity import not_permitted
 from ml_assets.spec.product import Product
 from resources.endpoints.break_glass import BreakGlass, decoded, reconcile
 from resources.endpoints.moves import Endpoints
-from resources.ledger.replicas import replicas
+from resources.endpoints.replicas import replicas
 
 
 def reconcile_reported(endpoints: Endpoints, product: Product) -> list[str]:

@@ -12,16 +12,20 @@ import hashlib
 import logging
 import os
 import socket
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy.exc import DBAPIError
+
+from ml_assets.errors import MlAssetsError
 from ml_assets.serving.log.hour_files import hours_of_others, joined, own_files, own_hours
 from ml_assets.serving.log.prediction_id import is_prediction_id
 from ml_assets.serving.log.reader import find_in_any
+from resources.endpoints.replicas import note_served_files, served_files
 from resources.ledger.database import shown
 from resources.ledger.ledger import Ledger
-from resources.ledger.replicas import note_served_files, served_files
 from resources.lineage import Lineage
 from resources.settings import Settings
 from resources.store.blobs import make_folder, write_atomically
@@ -32,6 +36,10 @@ SHIPPED = ".shipped"
 LISTED, GONE = ".listed", ".gone"
 LOGGER = logging.getLogger(__name__)
 NEWEST_HOURS = 72
+
+
+class NotReported(MlAssetsError):
+    """The ledger was not told of files that are in the store."""
 
 
 @dataclass
@@ -47,16 +55,15 @@ class SharedLog:
     _is_reported: bool = False
 
     def ship(self) -> int:
-        """Put what was logged here since the last time into the store; return the number of files. Raises OSError, and what the
-        drivers of store and ledger raise."""
+        """Put what was logged here since the last time into the store, and tell the ledger; return the number of files. Raises
+        OSError, what the store's driver raises, and NotReported: what the ledger was not told it is told the next time."""
         make_folder(self.folder)
         lock = os.open(self.folder, os.O_RDONLY)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the other workers of this server log into the same folder
-            if not self._is_reported:
-                note_served_files(self.ledger.engine, self.name, filter(self._is_own, self.place.names(self.name)))
-                self._is_reported = True
-            return sum(map(self._ship, own_hours(self.folder)[-NEWEST_HOURS:]))
+            shipped = list(filter(None, map(self._ship, own_hours(self.folder)[-NEWEST_HOURS:])))
+            self._report(shipped)
+            return len(shipped)
         except BlockingIOError:
             return 0
         finally:
@@ -70,7 +77,7 @@ class SharedLog:
         is_listed = listed.is_file() and listed.read_bytes() == ledger
         gone = set((others / GONE).read_text().splitlines()) if (others / GONE).is_file() else set()
         lost: list[str] = []
-        for name in served_files(self.ledger.engine, self.name) if is_listed else self.place.names(self.name):
+        for name in self._names(is_listed=is_listed):
             target = others / name.removeprefix(f"{self.name}/")
             if self._is_own(name) or name in gone or target.is_file():
                 continue
@@ -86,16 +93,40 @@ class SharedLog:
             write_atomically(listed, ledger)
         return fetched
 
+    def _names(self, *, is_listed: bool) -> Iterable[str]:
+        """The files of the log: by the ledger, by the store for the first time or where the ledger cannot be asked."""
+        if is_listed:
+            try:
+                return served_files(self.ledger.engine, self.name)
+            except (DBAPIError, MlAssetsError) as error:
+                LOGGER.warning("the store is asked for the served log %s, as the ledger cannot be: %s", self.name, _reason(error))
+        return self.place.names(self.name)
+
+    def _report(self, names: Sequence[str]) -> None:
+        """Tell the ledger of new files, at the first time of all that this home has in the store."""
+        if self._is_reported and not names:
+            return
+        own = names if self._is_reported else filter(self._is_own, self.place.names(self.name))
+        self._is_reported = False
+        try:
+            note_served_files(self.ledger.engine, self.name, own)
+        except (DBAPIError, MlAssetsError) as error:
+            raise NotReported(
+                f"the ledger cannot be told which files of the served log {self.name} are in the store: {_reason(error)}. Where "
+                f"its role lacks the right, carry out what `ml-assets ledger grants ROLE` prints"
+            ) from error
+        self._is_reported = True
+
     def _is_own(self, name: str) -> bool:
         return name.rpartition("/")[2].startswith(f"{self.owner}-")
 
-    def _ship(self, hour: Path) -> int:
-        """Ship the files of an hour that were not shipped yet, as one."""
+    def _ship(self, hour: Path) -> str:
+        """Ship the files of an hour that were not shipped yet, as one; return its name, which is empty where there are none."""
         note = hour / SHIPPED
         shipped = set(note.read_text().split()) if note.is_file() else set()
         files = [path for path in own_files(hour) if path.name not in shipped]
         if not files:
-            return 0
+            return ""
         import duckdb
 
         try:
@@ -103,11 +134,15 @@ class SharedLog:
         except (OSError, duckdb.Error):
             if all(path.exists() for path in files):
                 raise
-            return 0  # a compaction replaced them: the next time ships what it wrote
+            return ""  # a compaction replaced them: the next time ships what it wrote
         name = self.place.put(self.name, f"{hour.parent.name}/{hour.name}", owner=self.owner, content=content)
-        note_served_files(self.ledger.engine, self.name, [name])
         write_atomically(note, "\n".join(sorted({*shipped, *(path.name for path in files)})).encode())
-        return 1
+        return name
+
+
+def _reason(error: Exception) -> str:
+    """The first line of a message, without the statement."""
+    return str(error.orig if isinstance(error, DBAPIError) else error).strip().partition("\n")[0]
 
 
 def shared_logs(settings: Settings, snapshots: Snapshots, ledger: Ledger, product: str) -> list[SharedLog]:

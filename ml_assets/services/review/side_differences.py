@@ -31,7 +31,6 @@ PROOFS = (
     "ml_assets.services.comparisons",
     "ml_assets.services.evidence",
     "ml_assets.services.judging",
-    "ml_assets.services.latency_evidence",
     "ml_assets.services.promotion_policy",
     "ml_assets.services.proofs",
     "ml_assets.services.release_status",

@@ -5,7 +5,7 @@ from typing import Protocol
 import msgspec
 
 from resources.endpoints.pointer import Pointer
-from resources.ledger.replicas import Replica
+from resources.endpoints.replicas import Replica
 
 
 class LedgerLink(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,7 +20,7 @@ from ml_assets.serving.release.shadow import ShadowScorer
 from ml_assets.serving.release.switch import Endpoint
 from ml_assets.serving.requests.parser import Limits
 from ml_assets.serving.requests.refusals import BadRequest, Refusal
-from resources.ledger.replicas import REPORT_SECONDS, Replica
+from resources.endpoints.replicas import REPORT_SECONDS, Replica
 
 LOGGER = logging.getLogger(__name__)
 POLL_SECONDS = 2.0
