@@ -21,7 +21,6 @@ JUDGES = (
     "ml_assets/services/comparisons.py",
     "ml_assets/services/evidence.py",
     "ml_assets/services/judging/",
-    "ml_assets/services/latency_evidence.py",
     "ml_assets/services/proofs/",
     "ml_assets/services/release_status.py",
     "ml_assets/spec/",
