@@ -21,7 +21,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tests.support.less_waiting import keep_what_libraries_compute, parse_macros, wait_for_no_disk
+from tests.support.less_waiting import create_mlflow_tables, keep_what_libraries_compute, parse_macros, wait_for_no_disk
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("checks", "ml_assets", "resources", "sensors")
@@ -173,6 +173,7 @@ def _import_all() -> None:
     wait_for_no_disk()
     keep_what_libraries_compute()
     parse_macros()
+    create_mlflow_tables()
     gc.collect()
     gc.freeze()
     atexit.register(gc.unfreeze)  # else DuckDB calls what is left at the end of a command that breaks a leak
