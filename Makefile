@@ -13,7 +13,8 @@ INSTALLED := $(VENV)/.installed
 
 # Python 3.12 says itself which lines run (sys.monitoring), which costs little; 3.11 has to trace each one.
 COVERAGE = $(shell $(BIN)/python -c 'import sys; print("--cov --cov-report=" if sys.version_info >= (3, 12) else "")')
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+# Three on two cores: the tests often wait, for a server or a daemon.
+PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 LONG_PARTS = $(shell grep -rl --include='test_*.py' 'mark\.long' tests | cut -d/ -f2 | sort -u)
 
 .PHONY: help install demo dev test tests coverage debian lint docs docs-serve long bench lock clean

@@ -60,7 +60,7 @@ LONGEST_FIRST = (
     "test_deliveries",
     "test_shadowing",
 )
-"""Files that take long, so that two workers end together; two files that need the same home made do not begin together."""
+"""Files that take long, so that the workers end together; two files that need the same home made do not begin together."""
 
 GC_THRESHOLDS = (20_000, 20, 50)
 """With all that the tests import alive, Python's own, made for small programs, cost a tenth of the time."""

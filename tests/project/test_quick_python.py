@@ -29,7 +29,8 @@ def origin() -> psutil.Process:
     address = Path(sys.executable).with_name("socket")
     subprocess.run([sys.executable, "-m", "ml_assets", "--version"], check=True, capture_output=True)
     eventually(address.exists)
-    return next(process for process in psutil.process_iter() if str(address) in process.cmdline() and process.ppid() == 1)
+    started = ((process, process.info) for process in psutil.process_iter(["cmdline", "ppid"]))
+    return next(process for process, info in started if str(address) in (info["cmdline"] or ()) and info["ppid"] == 1)
 
 
 def test_a_command_has_its_own_arguments_environment_folder_output_and_exit_code(tmp_path: Path) -> None:
