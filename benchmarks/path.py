@@ -1,4 +1,5 @@
-"""The whole path against one plain script that does the same work, A B A B; and what each of its steps takes."""
+"""The whole path against one plain script that does the same work, A B A B; what each of its steps takes, and what its tools take
+by themselves."""
 
 import math
 import tempfile
@@ -20,11 +21,10 @@ class NotTheSame(Exception):
 
 
 def measure(*, months: int, runs: int) -> dict[str, Any]:
-    """Both sides, alternating, each in a new process and the path in a new home."""
-    pairs = [_pair(months) for _ in range(runs)]
-    paths, plains = [path for path, _ in pairs], [plain for _, plain in pairs]
+    """Both sides and the bare tools, alternating, each in a new process, and in a new home where one is needed."""
+    paths, plains, tools = zip(*(_one_of_each(months) for _ in range(runs)), strict=True)
     without = median([_without(path, {"report"}) for path in paths]) / median([plain.cpu - _extras(plain) for plain in plains])
-    sides = {"path": _side(paths), "plain script": _side(plains)}
+    sides = {"path": _side(paths), "plain script": _side(plains), "dbt, Dagster, MLflow alone": _side(tools)}
     ratio = {unit: median(sides["path"][unit]) / median(sides["plain script"][unit]) for unit in ("cpu", "wall")}
     return {
         "months": months,
@@ -32,17 +32,30 @@ def measure(*, months: int, runs: int) -> dict[str, Any]:
         "ratio": ratio | {"cpu_without_report": without},
         "later_month_to_promotion": _to_promotion([path.output["months"] for path in paths]),
         "steps": _steps([path.output["months"] for path in paths]),
-        "plain_parts": {name: median([p.output["parts"].get(name, 0.0) for p in plains]) for name in plains[0].output["parts"]},
+        "plain_parts": _parts(plains),
+        "tool_parts": _parts(tools),
     }
 
 
-def _pair(months: int) -> tuple[Spent, Spent]:
-    with tempfile.TemporaryDirectory(prefix="ml-assets-bench-") as home:
+def _one_of_each(months: int) -> tuple[Spent, Spent, Spent]:
+    with _home() as home:
         path = run("benchmarks.replay", ["--home", home, "--months", str(months)])
-    plain = run("benchmarks.plain_script", ["--months", str(months)])
+    plain = run("benchmarks.references.plain_script", ["--months", str(months)])
     if path.output["candidates"] != plain.output["candidates"]:
         raise NotTheSame(f"the path found {path.output['candidates']}, the plain script {plain.output['candidates']}")
-    return path, plain
+    steps = max(len(month["steps"]) for month in path.output["months"])
+    with _home() as home:
+        tools = run("benchmarks.references.bare_tools", ["--home", home, "--months", str(months), "--steps", str(steps)])
+    return path, plain, tools
+
+
+def _home() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="ml-assets-bench-")
+
+
+def _parts(spent: Sequence[Spent]) -> dict[str, float]:
+    """The median CPU seconds of each part of a reference."""
+    return {name: median([process.output["parts"].get(name, 0.0) for process in spent]) for name in spent[0].output["parts"]}
 
 
 def _extras(plain: Spent) -> float:
@@ -103,7 +116,7 @@ def text(results: Mapping[str, Any]) -> str:
         [f"  check {name}" if step["is_check"] else name, step["cpu"], step["cpu_a_later_month"], step["wall"]]
         for name, step in results["steps"].items()
     ]
-    parts = [[name, seconds] for name, seconds in results["plain_parts"].items()]
+    parts, tools = ([[name, cpu] for name, cpu in results[side].items()] for side in ("plain_parts", "tool_parts"))
     later = results["later_month_to_promotion"]
     promoted = [f"A later month, from its delivery to promotion: {later:.1f} CPU s."] if later else []
     return "\n\n".join(
@@ -114,5 +127,6 @@ def text(results: Mapping[str, Any]) -> str:
             *promoted,
             table(["step of the path", "CPU s", "a later month", "wall s"], rows),
             table(["part of the plain script", "CPU s"], parts),
+            table(["tool alone", "CPU s"], tools),
         ]
     )

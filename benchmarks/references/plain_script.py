@@ -13,9 +13,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.parts import Parts
+from benchmarks.references.parts import Parts
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 MODELS = ROOT / "dbt_project" / "models" / "flights"
 ORDER = ("flights_planes", "flights_labels", "flights_late_rates", "flights_requests", "flights_features")
 _REFERENCE = re.compile(r"\{\{\s*(?:ref\('(\w+)'\)|source\('(\w+)',\s*'(\w+)'\))\s*\}\}")
@@ -84,7 +84,7 @@ def build_features(delivered: dict[str, Any], month: int, product: Any) -> Any:
 
     from ml_assets.core.model.features import model_columns
 
-    start, end, first = _start(month), _start(month + 1), _start(max(month - 1, 1))
+    start, end, first = start_of(month), start_of(month + 1), start_of(max(month - 1, 1))
     key = list(product.features.key)
     with duckdb.connect() as connection:
         connection.execute("SET threads = 1; CREATE SCHEMA dataset; CREATE SCHEMA reference")
@@ -111,7 +111,8 @@ def _relation(reference: re.Match[str]) -> str:
     return model or f"{schema}.{table}"
 
 
-def _start(month: int) -> datetime:
+def start_of(month: int) -> datetime:
+    """The first moment of a month, counted from January 2013."""
     return datetime(2013 + (month - 1) // 12, (month - 1) % 12 + 1, 1)
 
 
