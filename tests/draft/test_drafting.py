@@ -174,6 +174,12 @@ ODD = {
     "names of Python": {"class": [1, 2] * 150, "validate": [1, 2, 3] * 100, "rows": [1, 2] * 150, "_a": [3, 4] * 150},
     "signs": {"a'b": [1, 2] * 150, "x, y": ["p", "q, r"] * 150, "100 %": [1.5, 2.5] * 150, "日本": ["{x}", "# y", 'z "w"'] * 100},
     "huge and tiny": {"huge": [10.0**300, -1.0] * 150, "tiny": [1e-300, 0.0] * 150, "ids": [2**62 + n for n in range(300)]},
+    "many digits": {
+        "stations": [2**60 + 7919 * (n % 40) for n in range(300)],
+        "ends": [2**63 - 1 - n % 40 for n in range(300)],
+        "constant": [0.12345678901234567] * 300,
+        "negative": [-(2**63) + n % 7 for n in range(300)],
+    },
     "nothing": {"none": [None] * 300, "same": ["k"] * 300, "number": [5] * 300, "some": [1, 2, 3, 4, 5, None] * 50},
 }
 
@@ -210,7 +216,8 @@ def test_several_files_are_a_table_with_the_name_that_they_share(tmp_path: Path)
     ("files", "name"),
     [
         (["orders_1", "orders_12"], "orders"), (["orders1", "orders2"], "orders"), (["orders", "orders_late"], "orders"),
-        (["orders_2024_jan", "orders_2024_jul"], "orders_2024"), (["january", "july"], "january"),
+        (["orders_2024_jan", "orders_2024_jul"], "orders"), (["orders_2024-01", "orders_2024-12"], "orders"),
+        (["january", "july"], "january"),
         (["2024-01", "2024-02"], "records"),
         (["orders", "old_orders"], "orders"), (["Straße 1", "Straße 2"], "strasse"),
     ],
@@ -238,6 +245,7 @@ def test_odd_columns_go_down_the_path(name: str, tmp_path: Path) -> None:
     assert drafted_odd(tmp_path, "parquet", {**ODD, "types": UNHELD | {"amount": [0.5, 1.5] * 150}}[name]).exit_code == 0
     done = ml_assets(tmp_path, "demo", "odd", "--partitions", "2")
     assert done.exit_code == 0, done.output
+    assert "failed" not in done.output
 
 
 UNHELD = {
@@ -282,6 +290,16 @@ def test_a_folder_of_files_is_one_table(tmp_path: Path) -> None:
     frame.head(1000).write_csv(folder / "a.csv")
     frame.tail(-1000).write_csv(folder / "b.csv")
     assert read_sources([str(folder)], query=None).frame.equals(frame)
+
+
+def test_columns_of_several_files_may_stand_in_another_order(tmp_path: Path) -> None:
+    first, second = pl.DataFrame({"a": ["1"], "b": ["x"]}), pl.DataFrame({"b": ["y"], "a": ["2"]})
+    for number, frame in enumerate((first, second)):
+        frame.write_csv(tmp_path / f"rows_{number}.csv")
+    assert read_sources([str(tmp_path)], query=None).frame.rows() == [("1", "x"), ("2", "y")]
+    second.rename({"b": "c"}).write_csv(tmp_path / "rows_1.csv")
+    with pytest.raises(DraftRefused, match=r"rows_1.csv has other columns than \S+rows_0.csv: b, c; all files are one table"):
+        read_sources([str(tmp_path)], query=None)
 
 
 def classified(folder: Path, labels: list[object]) -> Path:

@@ -9,7 +9,8 @@ import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from math import ceil, floor, isfinite, log10
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from math import ceil
 
 import polars as pl
 
@@ -18,12 +19,14 @@ from ml_assets.core.draft.columns import SourceColumn
 MOST_LEVELS = 60
 UNSEEN = 0.001
 """Levels are complete where at most this share of rows has one that was seen only once (Good 1953, Biometrika 40)."""
-MARGIN = 0.25
+MARGIN = Decimal("0.25")
 """By this share of the observed range a range is wider on either side."""
 FAR = 20.0
 """A value further from the middle than this many times the range of all but a thousandth is taken for a mistake."""
 MOST_FAR = 0.0005
 MOST_MISSING = 0.99
+INTEGERS = (-(2**63), 2**63 - 1)
+"""The whole numbers that a column of integers can hold."""
 _CALENDAR = {"month": (1, 12), "day": (1, 31), "hour": (0, 23), "minute": (0, 59), "ordinal_day": (1, 366), "weekday": (1, 7)}
 
 
@@ -72,56 +75,65 @@ def of_classes(limits: ColumnLimits, classes: Sequence[str | int]) -> ColumnLimi
     return replace(limits, arguments={**kept, "isin": f"[{listed}]"})
 
 
-def nice(value: float, *, step: float, up: bool) -> float:
-    """The value rounded outwards to a step."""
-    rounded = (ceil(value / step - 1e-9) if up else floor(value / step + 1e-9)) * step
-    return float(f"{rounded:.12g}")
+def nice(value: Decimal | float, *, step: Decimal | float, up: bool) -> Decimal:
+    """The value rounded outwards to a step, exactly."""
+    exact, unit, hair = Decimal(str(value)), Decimal(str(step)), Decimal("1e-9")
+    steps = (exact / unit - hair if up else exact / unit + hair).to_integral_value(ROUND_CEILING if up else ROUND_FLOOR)
+    return steps * unit
 
 
 def _range(column: SourceColumn, time: SourceColumn | None, codes: pl.Series) -> tuple[dict[str, str], list[str]]:
-    values = column.known.cast(pl.Float64)
+    """In decimals: floats tell identifiers of 19 digits from each other as little as the 13th digit of a constant."""
     part = next((part for part in _CALENDAR if time is not None and _is_part(column, time, part)), None)
     if part and time is not None:
         first, last = _CALENDAR[part]
         return {"ge": str(first), "le": str(last)}, [f"it is the {part.replace('_', ' ')} of {time.name} in every row"]
-    inside, far = _without_far(values)
-    low, high = float(inside.min()), float(inside.max())  # type: ignore[arg-type]
+    inside, far = _without_far(column.known)
+    low, high = (Decimal(str(value)) for value in (inside.min(), inside.max()))
+    bounds = (low, high) if low == high else _wider(low, high, column, _trend(column.values, codes))
+    limits = [_literal(bound, whole=column.kind == "integer") for bound in bounds]
+    within = float(column.known.is_between(*limits).mean() or 0.0)  # type: ignore[arg-type]
+    fact = f"{_shown(inside.min())} to {_shown(inside.max())} observed; {_share(within)} within the limits"
+    outside = f"{len(far):,} rows are far outside ({', '.join(map(_shown, far.unique().head(3)))})" if len(far) else ""
+    return {"ge": repr(limits[0]), "le": repr(limits[1])}, [fact, *([outside] if outside else [])]
+
+
+def _wider(low: Decimal, high: Decimal, column: SourceColumn, trend: float) -> tuple[Decimal, Decimal]:
     width = high - low
-    if width == 0:
-        bounds = (low, high)
-    else:
-        means = pl.DataFrame({"value": column.values.cast(pl.Float64), "partition": codes}).drop_nulls()
-        room = max(MARGIN * width, _trend(means))
-        step = 10.0 ** (floor(log10(width)) - 1)
-        bounds = (nice(low - room, step=step, up=False), nice(high + room, step=step, up=True))
-        bounds = (max(bounds[0], 0.0) if low >= 0 else bounds[0], min(bounds[1], 0.0) if high <= 0 else bounds[1])
-        if low >= 0 and high <= 1 and column.kind == "number" and high > 0.5:
-            bounds = (bounds[0], 1.0)
-        elif low >= 0 and 50 < high <= 100 and _ends_at_hundred(inside):
-            bounds = (bounds[0], 100.0)
-    within = float(values.is_between(*bounds).mean() or 0.0)  # type: ignore[arg-type]
-    shown = [_number(bound, whole=column.kind == "integer") for bound in bounds]
-    fact = f"{_number(low, whole=False)} to {_number(high, whole=False)} observed; {_share(within)} within the limits"
-    outside = (
-        f"{len(far):,} rows are far outside ({', '.join(_number(v, whole=False) for v in far.unique().head(3))})"
-        if len(far)
-        else ""
-    )
-    return {"ge": shown[0], "le": shown[1]}, [fact, *([outside] if outside else [])]
+    room = max(MARGIN * width, Decimal(str(trend)))
+    step = Decimal(10) ** (width.adjusted() - 1)
+    least, most = nice(low - room, step=step, up=False), nice(high + room, step=step, up=True)
+    if low >= 0:
+        least = max(least, Decimal(0))
+        if high <= 1 and column.kind == "number" and high > Decimal("0.5"):
+            most = Decimal(1)
+        elif high == 100:
+            most = high
+    return least, min(most, Decimal(0)) if high <= 0 else most
 
 
-def _trend(rows: pl.DataFrame) -> float:
+def _literal(bound: Decimal, *, whole: bool) -> int | float:
+    if whole:
+        return min(max(int(bound), INTEGERS[0]), INTEGERS[1])
+    return int(bound) if bound == int(bound) and abs(bound) < 10**15 else float(bound)
+
+
+def _trend(values: pl.Series, codes: pl.Series) -> float:
     """By how much the mean of a delivery moved between the first and the last quarter of the deliveries."""
-    means = rows.group_by("partition").agg(pl.col("value").mean()).sort("partition")["value"]
+    exact = values.cast(pl.Int128) if values.dtype.is_integer() else values
+    rows = pl.DataFrame({"value": exact, "partition": codes}).drop_nulls()
+    above = rows.with_columns((pl.col("value") - pl.col("value").min()).cast(pl.Float64))
+    means = above.group_by("partition").agg(pl.col("value").mean()).sort("partition")["value"]
     quarter = max(1, len(means) // 4)
     return abs(float(means.tail(quarter).mean()) - float(means.head(quarter).mean())) if len(means) else 0.0  # type: ignore[arg-type]
 
 
 def _without_far(values: pl.Series) -> tuple[pl.Series, pl.Series]:
     """Values, and the few that are so far off that they are taken for mistakes."""
-    low, high = float(values.quantile(0.0005) or 0.0), float(values.quantile(0.9995) or 0.0)
-    middle, width = float(values.median() or 0.0), max(high - low, 1e-12)  # type: ignore[arg-type]
-    is_far = (values - middle).abs() > FAR * width
+    floats = values.cast(pl.Float64)
+    low, high = float(floats.quantile(0.0005) or 0.0), float(floats.quantile(0.9995) or 0.0)
+    middle, width = float(floats.median() or 0.0), max(high - low, 1e-12)  # type: ignore[arg-type]
+    is_far = (floats - middle).abs() > FAR * width
     share = float(is_far.mean() or 0.0)  # type: ignore[arg-type]
     return (values.filter(~is_far), values.filter(is_far)) if 0 < share <= MOST_FAR else (values, values.clear())
 
@@ -187,7 +199,7 @@ def _missing(column: SourceColumn, codes: pl.Series) -> tuple[dict[str, str], di
     share = column.missing / column.rows
     per = pl.DataFrame({"missing": column.values.is_null(), "partition": codes}).drop_nulls()
     worst = float(per.group_by("partition").agg(pl.col("missing").mean())["missing"].max() or 0.0) if per.height else share  # type: ignore[arg-type]
-    most = min(MOST_MISSING, nice(max(2 * worst, worst + 0.02), step=0.01, up=True))
+    most = min(MOST_MISSING, float(nice(max(2 * worst, worst + 0.02), step=0.01, up=True)))
     words = f"missing in {_share(share)}, at most {worst:.2%} of a delivery"
     return {"nullable": "True"}, ({"max_missing": f"{most:g}"} if worst < 1 else {}), words
 
@@ -199,18 +211,12 @@ def _is_part(column: SourceColumn, time: SourceColumn, part: str) -> bool:
     return column.values.equals(own.alias(column.name))
 
 
-def _ends_at_hundred(values: pl.Series) -> bool:
-    return values.max() == 100
-
-
 def _share(share: float) -> str:
     return "all rows" if share == 1 else "no row" if share == 0 else f"{share:.2%} of rows"
 
 
-def _number(value: float, *, whole: bool) -> str:
-    return (
-        str(int(value)) if whole or (value == int(value) and abs(value) < 1e15) else f"{value:.12g}" if isfinite(value) else "0"
-    )
+def _shown(value: object) -> str:
+    return str(value) if isinstance(value, int) else f"{value:.12g}"
 
 
 def _text(value: str) -> str:

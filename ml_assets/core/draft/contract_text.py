@@ -45,7 +45,7 @@ def _table(draft: Draft) -> str:
         lines.append(_line(column.field, PYTHON[column.kind], draft.limits[column.name], alias=column.name))
     rows = draft.history.rows
     fewest, key = min(rows.values()), min(rows, key=lambda name: rows[name])
-    most = max(LEAST_QUARANTINED, nice(2 * draft.quarantined, step=0.01, up=True))
+    most = max(LEAST_QUARANTINED, float(nice(2 * draft.quarantined, step=0.01, up=True)))
     lines += ["", "    class Config:", *_strict(draft)]
     if draft.roles.key.is_counted:
         lines += _comment("no column names a row: rows that are alike are all kept, and SQL numbers them", "        ")

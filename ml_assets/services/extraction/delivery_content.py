@@ -51,12 +51,10 @@ def of_files(contents: Mapping[str, bytes], spec: ReferenceSpec, *, may_be_none:
     digests = {name: sha256(content) for name, content in contents.items()}
     (first, frame), *others = frames.items()
     for name, other in others:
-        if other.schema != frame.schema:
-            odd = {f"{column} ({dtype})" for column, dtype in {*frame.schema.items()} ^ {*other.schema.items()}}
-            raise ExtractionRefused(
-                f"{name} has other columns than {first}: {', '.join(sorted(odd)) or 'another order'}; all files are one table"
-            )
+        if odd := {*frame.schema.items()} ^ {*other.schema.items()}:
+            named = ", ".join(sorted(f"{column} ({dtype})" for column, dtype in odd))
+            raise ExtractionRefused(f"{name} has other columns than {first}: {named}; all files are one table")
     if not others:
         return DeliveryContent(contents[first], frame.height, digests)
-    whole = pl.concat(frames.values())
+    whole = pl.concat(rows.select(frame.columns) for rows in frames.values())
     return DeliveryContent(delivered_bytes(whole, spec), whole.height, digests)

@@ -53,17 +53,16 @@ def read_sources(sources: Sequence[str], *, query: str | None) -> DraftSource:
     parts = [_read(file) for file in files]
     (first, spec), *others = parts
     for file, (frame, other) in zip(files[1:], others, strict=True):
-        if frame.columns != first.columns:
-            odd = sorted(set(frame.columns) ^ set(first.columns))
-            raise DraftRefused(
-                f"{file} has other columns than {files[0]}: {', '.join(odd) or 'another order'}; all files are one table"
-            )
+        if odd := sorted(set(frame.columns) ^ set(first.columns)):
+            raise DraftRefused(f"{file} has other columns than {files[0]}: {', '.join(odd)}; all files are one table")
         if other != spec:
             raise DraftRefused(
                 f"{file} is written differently from {files[0]} ({_differences(other, spec)}); a table is written in one way"
             )
     try:
-        frame = pl.concat([frame for frame, _ in parts], how="vertical" if spec.format == "csv" else "vertical_relaxed")
+        frame = pl.concat(
+            [frame.select(first.columns) for frame, _ in parts], how="vertical" if spec.format == "csv" else "vertical_relaxed"
+        )
     except pl.exceptions.PolarsError as error:
         raise DraftRefused(f"the files' columns are of different types: {str(error).splitlines()[0]}") from None
     return DraftSource(frame, spec, _table([Path(source) for source in sources]))
@@ -114,13 +113,13 @@ def _table(paths: Sequence[Path]) -> str:
 
 
 def _shared_words(names: Sequence[str]) -> str:
-    """What all names begin with, without a number or a word that only some of them finish: `orders_` of orders_1 and orders_12,
-    nothing of january and july."""
+    """What all names begin with, without numbers at its end or a word that only some of them finish: `orders` of orders_2024_01
+    and orders_2024_12, nothing of january and july."""
     common = os.path.commonprefix(names)  # noqa: RUF071  by letters is what is meant
     is_word_cut = any(name[len(common) :][:1].isalpha() for name in names)
     while is_word_cut and common[-1:].isalpha():
         common = common[:-1]
-    return common.rstrip(string.digits)
+    return common.rstrip(string.digits + "_-. ")
 
 
 def _queried(sources: Sequence[str], query: str | None) -> DraftSource:
