@@ -42,6 +42,7 @@ def test_what_is_made_is_told_and_a_second_time_computes_nothing(
     for command in ("make dev", f"ml-assets lineage {answers}", "ml-assets status flights", "ml-assets rollback flights"):
         assert command in first
     assert "35 assets were made." in first
+    assert re.search(r"^ +withheld: INCONCLUSIVE; not_worse: .*not proven", first, re.MULTILINE)
     copy_home(ran.home, tmp_path / "home")
     second = demo(tmp_path / "home")
     assert "Nothing was computed: everything was up to date" in second

@@ -12,9 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 import sqlalchemy
-from click.testing import CliRunner, Result
 
-from ml_assets.cli import cli
 from ml_assets.core.draft.columns import plain_name
 from ml_assets.core.draft.contract_text import contract_text
 from ml_assets.core.draft.draft import Draft
@@ -24,6 +22,7 @@ from ml_assets.services.new_product.sources import read_sources
 from ml_assets.services.runnable_products import problems
 from ml_assets.spec.product import Product, load
 from tests.support.drafted_tables import Table, tables
+from tests.support.odd_tables import ODD, drafted_odd, ml_assets
 
 TABLES = {table.name: table for table in tables(5)}
 
@@ -130,11 +129,6 @@ def history(folder: Path, name: str, table: str) -> list[bytes]:
     return [file.read_bytes() for file in sorted((folder / "home" / "history" / name / table).iterdir())]
 
 
-def ml_assets(folder: Path, *arguments: str) -> Result:
-    environ = {"ML_ASSETS_HOME": str(folder / "home"), "ML_ASSETS_PRODUCTS": str(folder / "products")}
-    return CliRunner().invoke(cli, arguments, env=environ, catch_exceptions=False)
-
-
 def drafted_from(folder: Path, source: str, query: str) -> Product:
     done = ml_assets(folder, "new", "orders", source, "--query", query, "--label", "returned")
     assert done.exit_code == 0, done.output
@@ -161,27 +155,6 @@ def test_a_query_on_sqlalchemys_databases_and_on_duckdb_gives_the_rows(tmp_path:
         source = product.sources["records"]
         assert (product.delivery.tables["records"].format, source.database) == ("parquet", place)
         assert source.sql.splitlines()[1:] == ["select * from orders where items > 1", ") as delivered", bounds.format(time)]
-
-
-LANGUAGES = {
-    "Straße": "Bäckergäßchen {}", "płeć": "Łódź-{}", "πόλη": "Αθήνα_{}",
-    "цена": "Москва, {}", "शहर": "दिल्ली {}", "مدينة": "القاهرة {}",
-    "価格": "東京都{}", "도시": "서울 {}", "naïve?": "n°{} (é)", "🙂": "🙂 {}",
-}  # fmt: skip
-ODD = {
-    "languages": {name: [value.format(number) for number in range(300)] for name, value in LANGUAGES.items()},
-    "words of SQL": {"order": range(300), "group": ["a", "b", "c"] * 100, "select": [0.5, 1.5] * 150, "hour": [3, 4, 5] * 100},
-    "names of Python": {"class": [1, 2] * 150, "validate": [1, 2, 3] * 100, "rows": [1, 2] * 150, "_a": [3, 4] * 150},
-    "signs": {"a'b": [1, 2] * 150, "x, y": ["p", "q, r"] * 150, "100 %": [1.5, 2.5] * 150, "日本": ["{x}", "# y", 'z "w"'] * 100},
-    "huge and tiny": {"huge": [10.0**300, -1.0] * 150, "tiny": [1e-300, 0.0] * 150, "ids": [2**62 + n for n in range(300)]},
-    "many digits": {
-        "stations": [2**60 + 7919 * (n % 40) for n in range(300)],
-        "ends": [2**63 - 1 - n % 40 for n in range(300)],
-        "constant": [0.12345678901234567] * 300,
-        "negative": [-(2**63) + n % 7 for n in range(300)],
-    },
-    "nothing": {"none": [None] * 300, "same": ["k"] * 300, "number": [5] * 300, "some": [1, 2, 3, 4, 5, None] * 50},
-}
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
@@ -229,25 +202,6 @@ def test_a_table_has_the_words_that_its_files_share(files: list[str], name: str,
     assert read_sources([str(path) for path in paths], query=None).table == name
 
 
-def drafted_odd(folder: Path, kind: str, columns: Mapping[str, object], *options: str) -> Result:
-    """`ml-assets new` of a table with these columns beside a time and a label."""
-    start = datetime(2024, 1, 1)
-    when = {"asked at": [(start + timedelta(hours=3 * n)).isoformat() for n in range(300)]}
-    frame = pl.DataFrame({**when, **columns, "what came": [0, 1, 1, 0, 0] * 60}, strict=False)
-    write = frame.write_csv if kind == "csv" else frame.write_parquet
-    write(folder / f"odd.{kind}")
-    return ml_assets(folder, "new", "odd", str(folder / f"odd.{kind}"), "--label", "what came", *options)
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("name", [*ODD, "types"])
-def test_odd_columns_go_down_the_path(name: str, tmp_path: Path) -> None:
-    assert drafted_odd(tmp_path, "parquet", {**ODD, "types": UNHELD | {"amount": [0.5, 1.5] * 150}}[name]).exit_code == 0
-    done = ml_assets(tmp_path, "demo", "odd", "--partitions", "2")
-    assert done.exit_code == 0, done.output
-    assert "failed" not in done.output
-
-
 UNHELD = {
     "tags": [["a"], []] * 150,
     "place": [{"x": 1, "y": 2}, None] * 150,
@@ -264,6 +218,14 @@ def test_columns_that_no_contract_can_hold_are_left_out_and_named(tmp_path: Path
     product = load(tmp_path / "products" / "odd")
     assert problems(product) == []
     assert not set(product.contract.TABLES["odd"].to_schema().columns) & UNHELD.keys()
+
+
+@pytest.mark.parametrize("columns", [ODD["many digits"], UNHELD | {"amount": [0.5, 1.5] * 150}])
+def test_odd_columns_go_down_the_path_to_features(columns: Mapping[str, object], tmp_path: Path) -> None:
+    assert drafted_odd(tmp_path, "parquet", columns).exit_code == 0
+    done = ml_assets(tmp_path, "demo", "odd", "--partitions", "1")
+    assert done.exit_code == 0, done.output
+    assert "failed" not in done.output
 
 
 @pytest.mark.parametrize("options", [("--group", "tags"), ("--known", "took"), ("--key", "blob")])

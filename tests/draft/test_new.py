@@ -10,12 +10,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
-from ml_assets.cli import cli
 from ml_assets.serving.client.server_process import ServerProcess
 from ml_assets.spec.product import load
 from tests.support.drafted_tables import tables
+from tests.support.odd_tables import ODD, TYPED, drafted_odd, hint, ml_assets
 
 
 def packaged(name: str) -> str:
@@ -24,12 +23,6 @@ def packaged(name: str) -> str:
     assert spec
     assert spec.origin
     return str(Path(spec.origin).parent / "_data" / name)
-
-
-def ml_assets(folder: Path, *arguments: str) -> Result:
-    """One command on a home and a folder of products of its own."""
-    environ = {"ML_ASSETS_HOME": str(folder / "home"), "ML_ASSETS_PRODUCTS": str(folder / "products"), "DAGSTER_HOME": ""}
-    return CliRunner().invoke(cli, arguments, env=environ, catch_exceptions=False)
 
 
 def served(folder: Path, name: str) -> dict[str, object]:
@@ -128,3 +121,18 @@ def test_a_table_of_several_classes_becomes_a_served_prediction(tmp_path: Path) 
     assert "1 verdicts: everything is as it was written" in verified.output, verified.output
     mutants = ml_assets(tmp_path, "gates", "mutate", "marriage")
     assert "inverted scores          beats_simple, ceiling" in mutants.output
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+@pytest.mark.parametrize("name", [*ODD, *TYPED])
+def test_odd_columns_are_served(name: str, kind: str, tmp_path: Path) -> None:
+    """With a column that tells the label a little, so that a candidate is accepted."""
+    columns = {**{**ODD, **TYPED}[name], "hint": hint()}
+    drafted = drafted_odd(tmp_path, kind, columns, "--every", "week", "--time", "asked at")
+    assert drafted.exit_code == 0, drafted.output
+    shown = ml_assets(tmp_path, "demo", "odd")
+    assert shown.exit_code == 0, shown.output
+    assert "ACCEPT" in shown.output, shown.output
+    assert isinstance(served(tmp_path, "odd")["probability"], float)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ml_assets.cli.shared.completion import PRODUCT
-from ml_assets.cli.shared.context import product_named, run_job, several_runs, workspace
+from ml_assets.cli.shared.context import product_named, run_job, run_outcome, several_runs, workspace
 from ml_assets.cli.shared.progress import Progress
 from ml_assets.cli.shared.tables import rows, table
 from ml_assets.cli.shared.workspace import Workspace
@@ -117,6 +117,9 @@ def _run(space: Workspace, product: Product, key: str) -> list[str]:
     if progress.errors or (not result.success and not progress.refusals):
         click.echo(f"error: run {result.run_id} failed; its log: `make dev`, then Runs", err=True)
         sys.exit(1)
+    if "model" in progress.stages and progress.stages.get("endpoint/production") != "made":
+        came = run_outcome(space, result.run_id)
+        click.echo(f"         {came.kind}: {came.reason}")
     return [f"{key}/{stage}" for stage, how in progress.stages.items() if how == "made" and not stage.startswith("endpoint")]
 
 

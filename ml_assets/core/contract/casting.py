@@ -15,6 +15,8 @@ _ZONED_STAMP = "%Y-%m-%dT%H:%M:%S%.f%#z"
 _FINER_THAN_MICROSECONDS = r"\.\d{6}0*[1-9]"
 _BOOLEANS = {"true": True, "t": True, "1": True, "1.0": True, "false": False, "f": False, "0": False, "0.0": False}
 _EXACT_FLOAT = 2**53
+WIDE_INTEGERS = (pl.UInt64, pl.Int128)
+"""Types with whole numbers beyond 64 bits with a sign, which is what an integer of a contract is."""
 _WHOLE_TEXT = r"^\s*[+-]?\d+(\.0*)?\s*$"
 
 
@@ -107,14 +109,25 @@ def _day_or_moment(dtype: pl.DataType) -> bool:
     return isinstance(dtype, pl.Date | pl.Datetime)
 
 
+def _wide(dtype: pl.DataType) -> bool:
+    return dtype in WIDE_INTEGERS
+
+
+def _text(dtype: pl.DataType) -> bool:
+    return dtype == pl.String
+
+
 _Kind = Callable[[pl.DataType], bool]
 _EXACT: Sequence[tuple[_Kind, _Kind]] = (
     (_number, _number),
     (_number, _boolean),
     (_boolean, _number),
     (_day_or_moment, _day_or_moment),
+    (_wide, _text),
 )
-"""Typed sources and the targets that they give, where the value is the same: 3.00 is 3, 1.0 is true, midnight is its day."""
+"""Typed sources and the targets that they give, where the value is the same: 3.00 is 3, 1.0 is true, midnight is its day. Of
+whole numbers only those that a contract's integers may not hold, such as hashes, are also texts: a narrower one may have been a
+text with zeros at its beginning."""
 
 
 def _exactly(column: pl.Series, dtype: pl.DataType) -> pl.Series:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import polars as pl
 
-from ml_assets.core.contract.casting import cast, without_nulls_in_words
+from ml_assets.core.contract.casting import WIDE_INTEGERS, cast, without_nulls_in_words
 from ml_assets.core.draft.csv_dialect import ENOUGH, epoch_unit
 from ml_assets.core.draft.number_forms import NumberForm, number_form
 from ml_assets.core.draft.request import DraftRefused
@@ -122,7 +122,8 @@ def _kind(values: pl.Series, table: ReferenceSpec) -> Kind:
     if known.is_empty():
         return "empty"
     if known.dtype != pl.String:
-        return _typed_kind(known.dtype) or "text"
+        is_beyond = known.dtype in WIDE_INTEGERS and known.cast(pl.Int64, strict=False).null_count() > 0
+        return "text" if is_beyond else _typed_kind(known.dtype) or "text"
     if set(known.str.to_lowercase().unique().head(3).to_list()) <= _BOOLEAN_WORDS:
         return "boolean"
     if known.str.contains(_LEADING_ZERO).any() and known.str.contains(r"^[+-]?0\d+$").any():
