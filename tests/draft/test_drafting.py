@@ -292,6 +292,24 @@ def test_a_label_of_3_to_20_texts_or_whole_numbers_is_one_of_several_classes(tmp
     assert classes_of(classified(tmp_path / "two", ["a", "b"] * 100)).roles.task == "binary"
 
 
+@pytest.mark.parametrize(
+    ("values", "positive"),
+    [([1, 2], "1"), ([-1, 1], "1"), ([3, 4], "4"), ([0, 100], "100"), ([1.0, 2.0, None], "1.0"), ([0, 1], None)],
+)
+def test_a_label_of_two_whole_numbers_is_a_yes_or_no(values: list[float | None], positive: str | None, tmp_path: Path) -> None:
+    """1 is the yes, as most code books have it; where it is not among them, the rarer one."""
+    labels = [values[0]] * 60 + [values[1]] * 40 + values * 5
+    frame = pl.DataFrame(
+        {"x": range(len(labels)), "z": [1.5, 2.5] * (len(labels) // 2) + [0.5] * (len(labels) % 2), "kind": labels}
+    )
+    frame.write_parquet(tmp_path / "rows.parquet")
+    draft = classes_of(tmp_path / "rows.parquet")
+    assert (draft.roles.task, draft.roles.positive) == ("binary", positive)
+    if positive:
+        assert classes_of(tmp_path / "rows.parquet", task="regression").roles.task == "regression"
+        assert classes_of(tmp_path / "rows.parquet", positive=positive).roles.positive == positive
+
+
 def test_a_column_that_tells_the_classes_too_well_is_an_outcome(tmp_path: Path) -> None:
     file = classified(tmp_path, ["late", "early", "on time"] * 100)
     pl.read_csv(file).with_columns(code=pl.col("kind").rank("dense")).write_csv(file)

@@ -17,4 +17,5 @@ def command(folder: Path) -> None:
 
     for path in write_project(folder.resolve()):
         click.echo(f"wrote {folder / path}")
-    click.echo(f"\nGo on with:\n  cd {folder}\n  ml-assets new NAME FILE.csv --label COLUMN")
+    there = "" if folder.resolve() == Path.cwd() else f"  cd {folder}\n"
+    click.echo(f"\nGo on with:\n{there}  ml-assets new NAME FILE.csv --label COLUMN")

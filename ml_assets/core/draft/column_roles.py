@@ -114,6 +114,8 @@ def task_of(label: SourceColumn, request: DraftRequest) -> tuple[Task, str | Non
         return _multiclass(label, levels)
     if label.kind == "boolean" or (label.is_number and set(levels) == {0, 1} and request.task != "regression"):
         return "binary", None
+    if label.is_number and len(levels) == 2 and request.task != "regression" and all(level == int(level) for level in levels):
+        return "binary", _positive_of(label)
     if label.kind == "text":
         if request.task == "regression":
             raise DraftRefused(f"--label {label.name}: it is text ({_few(levels)}), and a regression needs numbers")
@@ -124,7 +126,7 @@ def task_of(label: SourceColumn, request: DraftRequest) -> tuple[Task, str | Non
                 f"--label {label.name}: it has {len(levels)} values ({_few(levels)}){many}; say which value is the yes, and all "
                 f"others are the no: --positive {rarest!r}"
             )
-        return "binary", _positive_of(label, levels)
+        return "binary", _positive_of(label)
     if not label.is_number:
         raise DraftRefused(f"--label {label.name}: it holds moments, and a label is a number, a boolean or text")
     if request.task == "binary":
@@ -207,16 +209,16 @@ def _by_positive(label: SourceColumn, levels: Sequence[object], request: DraftRe
     texts = [str(level) for level in levels]
     if request.task == "regression":
         raise DraftRefused("--positive goes with a binary task, not with --task regression")
-    if label.kind not in ("text", "integer") or request.positive not in texts:
+    if not (label.is_number or label.kind == "text") or request.positive not in texts:
         raise DraftRefused(f"--positive {request.positive}: {label.name} has no such value; it has {_few(texts)}")
     return "binary", str(request.positive)
 
 
-def _positive_of(label: SourceColumn, levels: Sequence[str]) -> str:
-    """The level that says yes; where neither does, the rarer one."""
-    worded = [level for level in levels if level.lower() in POSITIVE_WORDS]
-    counts = label.known.value_counts(sort=True)[label.name].to_list()
-    return worded[0] if len(worded) == 1 else str(counts[-1])
+def _positive_of(label: SourceColumn) -> str:
+    """The level that says yes, as 1 of 1 and 2 does; where neither does, the rarer one."""
+    levels = label.known.value_counts(sort=True)[label.name].cast(pl.String).to_list()
+    worded = [level for level in levels if level.lower().removesuffix(".0") in POSITIVE_WORDS]
+    return str(worded[0] if len(worded) == 1 else levels[-1])
 
 
 def _refuse_repeats(chosen: Sequence[SourceColumn], request: DraftRequest) -> None:

@@ -60,6 +60,10 @@ def _to_look_at(written: WrittenProduct) -> Iterator[str]:
     if roles.classes and roles.label.is_number and not draft.request.task:
         name, count = roles.label.name, len(roles.classes)
         yield f"{name} has {count} whole numbers, and is taken for {count} classes; if it is an amount: --task regression"
+    if roles.positive and roles.label.is_number and not draft.request.positive:
+        (other,) = {str(level) for level in roles.label.known.unique()} - {roles.positive}
+        yes = f"of {other} and {roles.positive} the yes is {roles.positive}"
+        yield f"{roles.label.name}: {yes}; if it is the other: --positive {other}"
     yield from draft.notes
     yield from written.plan.notes
     if (release := written.plan.release) and release.reasons:
