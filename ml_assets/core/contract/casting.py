@@ -158,9 +158,15 @@ def _moments(column: pl.Series, table: ReferenceSpec) -> pl.Series:
     """Texts as naive UTC, by the table's own format or as ISO 8601; a text without a zone is taken as UTC."""
     if table.datetime_format in EPOCHS:
         return _epochs(_whole_texts(column, pl.Int64()), table)
+    column = column.set(finer_than_microseconds(column), None)
     if table.datetime_format != "iso":
         return column.str.to_datetime(table.datetime_format, strict=False, time_unit="us", exact=True)
-    return _stamps(column.set(column.str.contains(_FINER_THAN_MICROSECONDS).fill_null(False), None))
+    return _stamps(column)
+
+
+def finer_than_microseconds(texts: pl.Series) -> pl.Series:
+    """Of each text whether it has digits beyond a millionth."""
+    return texts.str.contains(_FINER_THAN_MICROSECONDS).fill_null(False)
 
 
 def _epochs(numbers: pl.Series, table: ReferenceSpec) -> pl.Series:

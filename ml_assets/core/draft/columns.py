@@ -9,10 +9,11 @@ from typing import Any, Literal
 import polars as pl
 
 from ml_assets.core.contract.casting import WIDE_INTEGERS, cast, without_nulls_in_words
-from ml_assets.core.draft.csv_dialect import ENOUGH, epoch_unit
+from ml_assets.core.draft.csv_dialect import ENOUGH
 from ml_assets.core.draft.number_forms import NumberForm, number_form
 from ml_assets.core.draft.request import DraftRefused
-from ml_assets.spec.delivery import EPOCHS, ReferenceSpec
+from ml_assets.core.draft.time_forms import is_of_digits, time_format
+from ml_assets.spec.delivery import ReferenceSpec
 from ml_assets.spec.yaml_file import unknown_name
 
 Kind = Literal["integer", "number", "boolean", "time", "text", "empty"]
@@ -92,8 +93,8 @@ def columns_of(frame: pl.DataFrame, table: ReferenceSpec, *, time: str | None = 
     fields: dict[str, str] = {}
     for name in frame.columns:
         fields[name] = _field(name, taken=set(fields.values()))
-    is_epoch = table.datetime_format in EPOCHS
-    moments = {name for name in frame.columns if is_epoch and (name == time or (time is None and epoch_unit(frame[name])))}
+    form = table.datetime_format
+    moments = {name for name in frame.columns if is_of_digits(form) and _are_moments(frame[name], table, time)}
     return {name: _column(frame[name], fields[name], table, is_time=name in moments) for name in frame.columns}
 
 
@@ -107,6 +108,11 @@ def require(name: str, columns: Mapping[str, SourceColumn], *, option: str) -> S
 def quoted(name: str) -> str:
     """A name in SQL, in quotes unless it is plain and no word of the language."""
     return name if _PLAIN.match(name) and name not in _reserved() else '"' + name.replace('"', '""') + '"'
+
+
+def _are_moments(values: pl.Series, table: ReferenceSpec, time: str | None) -> bool:
+    """Whether whole numbers are moments: those of the column that was named, or where none was, of each that reads so."""
+    return values.name == time if time else time_format(values, table) == table.datetime_format
 
 
 def _column(raw: pl.Series, field: str, table: ReferenceSpec, *, is_time: bool) -> SourceColumn:

@@ -2,16 +2,13 @@
 
 import csv
 import io
-import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 import polars as pl
 
-from ml_assets.core.contract.casting import cast
 from ml_assets.core.contract.decoding import COMPRESSED, Undecodable, expanded
 from ml_assets.core.draft.request import DraftRefused
-from ml_assets.spec.delivery import EPOCHS, ReferenceSpec
+from ml_assets.spec.delivery import ReferenceSpec
 
 SEPARATORS = (",", ";", "\t", "|")
 SAMPLE_LINES, SAMPLE_BYTES = 200, 4096
@@ -21,13 +18,6 @@ MISSING_WORDS = ("NA", "N/A", "#N/A", "NaN", "nan", "NULL", "null")
 """Words that mean missing wherever they are written."""
 NUMERIC_MISSING_WORDS = ("?", "-", "--", ".", "None", "none", "n/a", "na", "missing")
 """Words that mean missing among numbers, and may be a value of their own among texts."""
-TIME_FORMATS = (
-    "%Y/%m/%d", "%Y/%m/%d %H:%M", "%Y/%m/%d %H:%M:%S", "%d/%m/%Y", "%d/%m/%Y %H:%M", "%d/%m/%Y %H:%M:%S", "%m/%d/%Y",
-    "%m/%d/%Y %H:%M", "%m/%d/%Y %H:%M:%S", "%d.%m.%Y", "%d.%m.%Y %H:%M", "%d.%m.%Y %H:%M:%S", "%d-%m-%Y", "%d-%m-%Y %H:%M",
-    "%d-%m-%Y %H:%M:%S", "%Y%m%d", "%m/%d/%y", "%d/%m/%y", "%b %d %Y", "%d %b %Y", "%Y-%m",
-)  # fmt: skip
-_TIME_NAME = re.compile(r"(?i)(time|date|epoch|stamp|_at$|^at$|^ts$|_ts$)")
-"""Names of columns whose large whole numbers are moments."""
 _DECIMAL_COMMA = r"^\s*[+-]?\d+,\d+\s*$"
 
 
@@ -71,46 +61,6 @@ def decimal_sign(frame: pl.DataFrame, table: ReferenceSpec) -> str:
         return "."
     known = [frame[name].drop_nulls() for name in frame.columns]
     return "," if any(len(v) and v.str.contains(_DECIMAL_COMMA).mean() > 0.5 for v in known) else "."  # type: ignore[operator]
-
-
-def time_format(values: pl.Series, table: ReferenceSpec) -> str | None:
-    """The format in which nearly all of these texts are moments; None if there is none. Raises DraftRefused where day and month
-    cannot be told apart."""
-    known = values.drop_nulls().filter(values.drop_nulls() != "")
-    if known.is_empty() or not known.str.contains(r"\d").all():
-        return None
-    if epoch := epoch_unit(values):
-        return epoch
-    fitting = [form for form in ("iso", *TIME_FORMATS) if _share(known, table, form) >= ENOUGH]
-    if not fitting:
-        return None
-    swapped = [form for form in fitting if form.startswith(("%d/%m", "%m/%d"))]
-    if len({form[:2] for form in swapped}) > 1:
-        example = known.unique().sort().to_list()[0]
-        raise DraftRefused(
-            f"{values.name}: {example!r} may be day/month or month/day, and every value reads as both; say which: "
-            f"--time-format '{swapped[0]}' or '{swapped[1]}'"
-        )
-    return fitting[0]
-
-
-def epoch_unit(values: pl.Series) -> str | None:
-    """The unit in which nearly all of these numbers are moments of this century, of a column that is named like a time; None if
-    there is none."""
-    numbers = values.drop_nulls().cast(pl.Int64, strict=False)
-    if not _TIME_NAME.search(values.name) or numbers.is_empty():
-        return None
-    for form, unit in EPOCHS.items():
-        first, last = (int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000 // unit for year in (2000, 2100))
-        if float(numbers.is_between(first, last).fill_null(value=False).mean() or 0.0) >= ENOUGH:  # type: ignore[arg-type]
-            return form
-    return None
-
-
-def _share(known: pl.Series, table: ReferenceSpec, form: str) -> float:
-    done = cast(known, pl.Datetime("us"), table=table.model_copy(update={"datetime_format": form}))
-    years = done.dt.year()
-    return float(((years >= 1000) & (years < 3000)).fill_null(value=False).mean() or 0.0)  # type: ignore[arg-type]
 
 
 def _is_numeric(values: pl.Series) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import polars as pl
 from pydantic import ValidationError
 
-from ml_assets.core.draft import csv_dialect
+from ml_assets.core.draft import csv_dialect, time_forms
 from ml_assets.core.draft.column_limits import limits_of, of_classes
 from ml_assets.core.draft.column_roles import ColumnRoles, classes_of, key_of, task_of, time_column, unused_inputs
 from ml_assets.core.draft.columns import SourceColumn, columns_of, require, without_kind
@@ -77,7 +77,7 @@ def drafted(
     if classes:
         limits[label.name] = of_classes(limits[label.name], classes)
     suspects = tuple(suspect for suspect in suspicious(separations, after) if suspect.column in {c.name for c in inputs})
-    notes = (*history.notes, *_said_of(left_out), *(_date_in_parts(columns, request) if time is None else ()))
+    notes = (*history.notes, *_said_of(left_out), *(_of_no_time(columns, request) if time is None else ()))
     return Draft(
         request, table, spec, frame, columns, roles, history, limits, tuple(separations), suspects, notes=notes, left_out=left_out
     )
@@ -97,6 +97,12 @@ def _said_of(left_out: Mapping[str, pl.DataType]) -> Iterator[str]:
     if left_out:
         held = ", ".join(f"{name} ({dtype})" for name, dtype in left_out.items())
         yield f"the contract leaves out {held}, which it cannot hold; for a feature, deliver text or a number made of one"
+
+
+def _of_no_time(columns: Mapping[str, SourceColumn], request: DraftRequest) -> Iterator[str]:
+    yield from _date_in_parts(columns, request)
+    if not request.every:
+        yield from time_forms.unread_times(column.values for column in columns.values() if column.name != request.label)
 
 
 def _date_in_parts(columns: Mapping[str, SourceColumn], request: DraftRequest) -> Iterator[str]:
@@ -204,19 +210,22 @@ def _completed(frame: pl.DataFrame, spec: ReferenceSpec, request: DraftRequest, 
             spec = ReferenceSpec(**{**spec.model_dump(), "datetime_format": time_format})
         except ValidationError as error:
             raise DraftRefused(f"--time-format: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from None
-    if spec.format != "csv":
-        return spec
-    spec = spec.model_copy(update={"null_values": csv_dialect.missing_words(frame)})
-    spec = spec.model_copy(update={"decimal": csv_dialect.decimal_sign(frame, spec)})
-    if time_format:
+    if spec.format == "csv":
+        spec = spec.model_copy(update={"null_values": csv_dialect.missing_words(frame)})
+        spec = spec.model_copy(update={"decimal": csv_dialect.decimal_sign(frame, spec)})
+    if time_format or any(dtype.is_temporal() for dtype in frame.schema.values()):
         return spec
     names = [request.time] if request.time else [name for name in frame.columns if name != request.label]
-    formats = (csv_dialect.time_format(_worded(frame[name], spec), spec) for name in names if name in frame.columns)
+    held = (frame[name] for name in names if name in frame.columns)
+    written = (values for values in held if values.dtype == pl.String or values.dtype.is_integer())
+    formats = (time_forms.time_format(_worded(values, spec), spec) for values in written)
     forms = sorted(filter(None, formats), key=lambda form: form in EPOCHS)  # written as texts before written as numbers
     return spec.model_copy(update={"datetime_format": forms[0]}) if forms else spec
 
 
 def _worded(values: pl.Series, spec: ReferenceSpec) -> pl.Series:
+    if values.dtype != pl.String:
+        return values
     return values.set(values.is_in(list(spec.null_values)), None)
 
 
