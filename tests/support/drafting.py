@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from ml_assets.core.contract.engine import DeliveryAudit, audit, read_delivery
+from ml_assets.core.contract.schema import rules_of
 from ml_assets.core.draft.columns import SourceColumn
 from ml_assets.core.draft.delivery_calendar import history_of
 from ml_assets.core.draft.draft import Draft
@@ -41,14 +42,18 @@ class HeldOut:
         return audit({self.draft.table: raw}, product=self.product, partition_window=window)
 
     def corrupted(self) -> Iterator[tuple[str, str, pl.DataFrame]]:
-        """Each column corrupted in each way that changes its values, with both names."""
+        """Each column corrupted in each way that changes its values, with both names. An outcome without a limit of missing
+        values may be missing as a whole, since it may not be known yet: to empty it corrupts nothing."""
         names = list(self.draft.columns)
+        rules = rules_of(self.product.contract.TABLES[self.draft.table])
+        awaited = set(rules.known_after) - set(rules.max_missing)
         for place, name in enumerate(names):
             column = self.draft.columns[name]
             other = names[(place + 1) % len(names)]
             texts = {"shifted": _shifted(self.frame, column, self.draft), "scaled": _scaled(self.frame, column, self.draft)}
             swapped = self.frame.with_columns(_like(self.frame, name, other), _like(self.frame, other, name))
-            frames = {**texts, "swapped": swapped, "emptied": _emptied(self.frame, name)}
+            emptied = None if name in awaited else _emptied(self.frame, name)
+            frames = {**texts, "swapped": swapped, "emptied": emptied}
             for kind, frame in frames.items():
                 if frame is not None and not frame.equals(self.frame):
                     yield name, kind, frame
