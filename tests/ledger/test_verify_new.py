@@ -371,7 +371,12 @@ def test_the_command_says_since_when_or_why_everything_was_read(home: Path, monk
 def test_objects_of_a_bucket_are_read_again_only_where_they_were_written_since(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with object_store(monkeypatch) as s3:
+    from s3fs import S3FileSystem
+
+    with object_store() as s3:
+        for name, value in s3.environ.items():
+            monkeypatch.setenv(name, value)
+        S3FileSystem.clear_instance_cache()
         s3.make_bucket("models")
         own = settings({"ML_ASSETS_HOME": str(tmp_path / "home"), "ML_ASSETS_STORE": "s3://models/store"})
         space = Workspace(own)
