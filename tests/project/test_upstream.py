@@ -189,13 +189,14 @@ def test_dbt_takes_a_manifest_instead_of_parsing(tmp_path: Path, monkeypatch: py
 
     from ml_assets.spec.product import load
     from resources.dbt.description import described_project
-    from resources.dbt.runner import DATABASE, invoke
+    from resources.dbt.runner import invoke, private_database
 
     product = load(Path(__file__).parents[1] / "products" / "temperature")
     project = described_project(product, tmp_path / "cache")
     monkeypatch.setattr(ManifestLoader, "load", lambda _: pytest.fail("dbt parsed the project"))
     (tmp_path / "run").mkdir()
-    outcome = invoke("run", project, tmp_path / "run" / DATABASE)
+    with private_database(tmp_path / "run") as database:
+        outcome = invoke("run", project, database)
     assert outcome.nodes, outcome.error
 
 
