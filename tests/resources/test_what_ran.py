@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -116,8 +117,8 @@ def test_a_build_that_runs_when_the_contract_is_edited_is_finished_under_its_old
 def test_sql_that_is_edited_during_a_run_is_no_leak(own_home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     build = features_builder.build
 
-    def edited_after(*args: object) -> Output:
-        output = build(*args)  # type: ignore[arg-type]
+    def edited_after(*args: Any, **options: Any) -> Output:
+        output = build(*args, **options)
         own_home.edit("dbt/shop_features.sql", ("amount, items", "amount * 1000 as amount, items"))
         return output
 
