@@ -130,6 +130,29 @@ def test_what_is_not_json_is_malformed(body: bytes) -> None:
     assert refused(body).status == 400
 
 
+@pytest.mark.parametrize("first", [{"carrier": 5}, {"more": 1}, {"scheduled_at": "2013-01-16"}])
+@pytest.mark.parametrize("many", [True, False])
+def test_text_that_is_not_utf_8_is_malformed_also_after_another_mistake(first: dict[str, Any], many: bool) -> None:
+    row = {**first, **{name: value for name, value in GOOD.items() if name not in first}, "tailnum": "N!5"}
+    error = refused(json.dumps({"rows": [row]} if many else row).encode().replace(b"!", b"\xf6"))
+    assert (error.status, error.reason) == (400, "not_json")
+    assert error.detail[0].message.startswith("the body is not JSON: 'utf-8' codec")
+
+
+def test_an_ignored_field_that_is_not_utf_8_or_nested_too_deeply_is_malformed() -> None:
+    lenient = RequestDecoder(json.dumps(REQUEST).encode(), limits=Limits(unknown_fields="ignore"))
+    row = json.dumps(GOOD)[:-1].encode()
+    with pytest.raises(BadRequest, match="the body is not JSON: 'utf-8' codec"):
+        lenient.decode(row + b', "more": "\xf6"}')
+    refusals = set()
+    for depth in range(1, 1001):  # msgspec and json differ in how deep they go
+        try:
+            lenient.decode(row + b', "more": ' + b"[" * depth + b"]" * depth + b"}")
+        except BadRequest as error:
+            refusals.add((error.status, str(error)))
+    assert refusals == {(400, "the body is nested too deeply")}
+
+
 @pytest.mark.parametrize("body", [b'{"x":' * 9000, b'{"rows":' + b"[" * 90_000, b"[{" * 5, b'{"rows":[' + b"{}," * 6])
 def test_more_openings_than_the_most_rows_need_are_refused_before_parsing(body: bytes) -> None:
     error = refused(body)

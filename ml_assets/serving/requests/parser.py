@@ -84,9 +84,14 @@ class RequestDecoder:
         if len(body) > self.limits.body_bytes:
             raise body_too_large(self.limits.body_bytes)
         self._refuse_nested(body)
-        rows, names = self._rows(body)
-        if colons(body) != names and (path := repeated_field(body)) is not None:
-            raise BadRequest(422, [Refusal(path=path, message="the field is there twice", allowed=self._allowed(path))])
+        try:
+            rows, names = self._rows(body)
+            twice = repeated_field(body) if colons(body) != names else None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            # also raised by a second look at what the first one skipped: for every mistake, or for a field that is there twice
+            raise self._malformed(body, error) from error
+        if twice is not None:
+            raise BadRequest(422, [Refusal(path=twice, message="the field is there twice", allowed=self._allowed(twice))])
         possible = self._possible(self._in_utc(rows))
         if self._rules.rules and (broken := [*islice(self._rules.broken(possible), MOST_NAMED)]):
             raise BadRequest(422, broken, reason="rule")
@@ -94,7 +99,7 @@ class RequestDecoder:
 
     def _rows(self, body: bytes, *, may_have_dates: bool = True) -> tuple[list[msgspec.Struct], int]:
         """The rows of a body, and how many names of fields it should have. A bare date of a timestamp is its midnight: looked
-        for only where the body was refused. Raises BadRequest."""
+        for only where the body was refused. Raises BadRequest, and what a decoder raises of a body that is not JSON."""
         try:
             if body[:8] == b'{"rows":' or "rows" in self._shape.decode(body):
                 rows = cast("list[msgspec.Struct]", self._many.decode(body).rows)  # type: ignore[attr-defined]
@@ -104,8 +109,6 @@ class RequestDecoder:
             if may_have_dates and (dated := with_moments(body, frozenset(self._timestamps))) is not None:
                 return self._rows(dated, may_have_dates=False)
             raise self._invalid(error, body) from error
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise self._malformed(body, error) from error
 
     def convert(self, requests: Sequence[Mapping[str, Any]]) -> Sequence[msgspec.Struct]:
         """Convert parsed objects, under the same rules; timestamps may be text or datetimes. Raises BadRequest."""
