@@ -16,6 +16,8 @@ Kind = Literal["promoted", "withheld", "kept", "no candidate", "data refused", "
 DATA_STAGES = ("raw", "reference", "dataset", "quarantine", "features")
 REFUSALS = ("DeliveryError", "ContractBreached", "NotDelivered")
 """Errors by which a step of the data says that a delivery cannot be used."""
+CHECK_FAILED = "DagsterAssetCheckFailedError"
+"""Dagster's error of a step with a blocking check that failed; its message has the check's name alone."""
 PROMOTED = "promoted; "
 """Begins what the production endpoint says of a promotion."""
 HELD_BACK = ("waits for", "withheld", "frozen until", "refused")
@@ -99,9 +101,16 @@ def _shown(events: Iterable["EventLogEntry"]) -> dict[str, dict[str, str]]:
     return shown
 
 
-def _checks(events: Iterable["EventLogEntry"]) -> list[Any]:
+def _checks(events: Iterable["EventLogEntry"], step: str = "") -> list[Any]:
+    """The checks' evaluations, of one step or of all."""
     kinds = [entry.dagster_event for entry in events if entry.dagster_event is not None]
-    return [event.asset_check_evaluation_data for event in kinds if event.event_type_value == "ASSET_CHECK_EVALUATION"]
+    evaluated = [event for event in kinds if event.event_type_value == "ASSET_CHECK_EVALUATION"]
+    return [event.asset_check_evaluation_data for event in evaluated if not step or event.step_key == step]
+
+
+def _failed_checks(events: Iterable["EventLogEntry"], step: str) -> list[str]:
+    checks = (check for check in _checks(events, step) if not check.passed and check.severity.value == "ERROR")
+    return [_check_line(check) for check in checks]
 
 
 def _check_line(check: Any) -> str:
@@ -122,7 +131,8 @@ def _failed(events: Sequence["EventLogEntry"]) -> Outcome:
         if error and (error.cause or error).cls_name in REFUSALS:
             refused.append(message)
         elif not refused:
-            return Outcome("broken", f"{event.step_key}: {message}")
+            failed = _failed_checks(events, str(event.step_key)) if error and error.cls_name == CHECK_FAILED else []
+            return Outcome("broken", "; ".join(failed) or f"{event.step_key}: {message}")
     if refused:
         return Outcome("data refused", "; ".join(dict.fromkeys(refused)))
     kinds = [entry.dagster_event for entry in events if entry.dagster_event is not None]
