@@ -134,7 +134,7 @@ def test_a_played_past_asks_again_as_production_did(taken: tuple[Home, dict[str,
     roles = begun(past.gates, windows.keys.index(SECOND))
     for candidate in range(windows.keys.index(THIRD), len(windows.keys)):
         ask(past.gates, roles, candidate)
-    *_, own, new, again = (answer.verdict for answer in roles.answers)
+    *_, own, new, again = (answer.verdict for answer in roles.verdicts)
     recorded = (home.get("evaluation", KEPT), home.get("evaluation", LAST), kept_one(home))
     for played, known in zip((own, new, again), recorded, strict=True):
         assert replace(played, claims=()) == replace(EvaluationFacts.of(known).verdict, claims=())
