@@ -68,7 +68,7 @@ def test_it_waits_for_the_commit_and_launches_what_became_stale_once(idle: Deplo
     idle.reload()
     failed = idle.deploy("--timeout", "1")
     assert failed.code == 3
-    assert "location ml_assets failed to load: " in failed.answer["error"]
+    assert "location ml_assets leaves out what cannot run: " in failed.answer["error"]
     assert "model.iterations" in failed.answer["error"]
 
 

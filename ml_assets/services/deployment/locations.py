@@ -10,6 +10,8 @@ from resources.http.dagster_webserver import Webserver, WebserverRefused
 
 SUFFIX = "_stale"
 """Of the sensors of sensors/stale.py, whose metadata name the source."""
+REFUSED = "refused_products"
+"""The sensor of a location that leaves out products that cannot run; its metadata say why."""
 LONGEST = 600
 QUERY = """
 query {
@@ -61,7 +63,7 @@ class DeployedProduct:
 
 @dataclass(frozen=True)
 class Location:
-    """A code location as the webserver has it loaded: its products, or why it has none (`problem`)."""
+    """A code location as the webserver has it loaded: its products, and why it has none, or not all (`problem`)."""
 
     name: str
     problem: str
@@ -106,11 +108,17 @@ def _location(entry: Any) -> Location:
         return Location(entry["name"], f"failed to load: {first[:LONGEST]}")
     pairs = [(repository, sensor) for repository in loaded["repositories"] for sensor in repository["sensors"]]
     products = [_product(entry["name"], repository["name"], sensor) for repository, sensor in pairs]
-    return Location(entry["name"], "", [product for product in products if product])
+    refused = [why for _, sensor in pairs if sensor["name"] == REFUSED for why in json.loads(_reported(sensor)["problems"])]
+    problem = f"leaves out what cannot run: {'; '.join(refused)[:LONGEST]}" if refused else ""
+    return Location(entry["name"], problem, [product for product in products if product])
+
+
+def _reported(sensor: Any) -> dict[str, str]:
+    return {entry["label"]: entry["jsonString"] for entry in sensor["metadataEntries"] if "jsonString" in entry}
 
 
 def _product(location: str, repository: str, sensor: Any) -> DeployedProduct | None:
-    reported = {entry["label"]: entry.get("jsonString") for entry in sensor["metadataEntries"]}
+    reported = _reported(sensor)
     if not sensor["name"].endswith(SUFFIX) or "source" not in reported:
         return None
     name, job = sensor["name"].removesuffix(SUFFIX), sensor["targets"][0]["pipelineName"]
