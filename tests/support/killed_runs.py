@@ -160,8 +160,8 @@ def _become(arguments: Sequence[str], stream: IO[bytes]) -> None:
     from ml_assets.cli import cli
 
     os.setpgid(0, 0)
-    for stream in (1, 2):
-        os.dup2(stream.fileno(), stream)
+    for number in (1, 2):
+        os.dup2(stream.fileno(), number)
     cli(list(arguments))
 
 
