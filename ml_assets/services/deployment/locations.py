@@ -12,6 +12,8 @@ SUFFIX = "_stale"
 """Of the sensors of sensors/stale.py, whose metadata name the source."""
 REFUSED = "refused_products"
 """The sensor of a location that leaves out products that cannot run; its metadata say why."""
+UNNAMED = f'["its sensor {REFUSED} says what"]'
+"""Of a location of earlier code, whose sensor has no metadata."""
 LONGEST = 600
 QUERY = """
 query {
@@ -108,7 +110,8 @@ def _location(entry: Any) -> Location:
         return Location(entry["name"], f"failed to load: {first[:LONGEST]}")
     pairs = [(repository, sensor) for repository in loaded["repositories"] for sensor in repository["sensors"]]
     products = [_product(entry["name"], repository["name"], sensor) for repository, sensor in pairs]
-    refused = [why for _, sensor in pairs if sensor["name"] == REFUSED for why in json.loads(_reported(sensor)["problems"])]
+    named = [_reported(sensor).get("problems", UNNAMED) for _, sensor in pairs if sensor["name"] == REFUSED]
+    refused = [why for problems in named for why in json.loads(problems)]
     problem = f"leaves out what cannot run: {'; '.join(refused)[:LONGEST]}" if refused else ""
     return Location(entry["name"], problem, [product for product in products if product])
 
