@@ -208,6 +208,7 @@ UNHELD = {
     "took": [timedelta(minutes=5)] * 300,
     "clock": [time_of_day(12, 30), None] * 150,
     "blob": [b"x"] * 300,
+    "endless": [float("inf"), None] * 150,
 }
 
 

@@ -62,3 +62,15 @@ def test_a_column_that_seems_to_hold_times_is_named_where_no_time_was_read(name:
 def test_day_and_month_that_cannot_be_told_apart_are_asked_for(form: str, tmp_path: Path) -> None:
     with pytest.raises(DraftRefused, match="may be day/month or month/day, and every value reads as both; say which"):
         draft_of(tmp_path, [datetime(2024, 1 + n % 12, 1 + n % 11).strftime(form) for n in range(400)])
+
+
+def test_a_code_that_reads_as_a_date_two_ways_is_no_hindrance_where_another_column_is_the_time(tmp_path: Path) -> None:
+    codes = [f"{1 + n % 12:02}-{1 + n % 11:02}-{n % 9:02}" for n in range(400)]
+    rows = {"when": TIMES, "size": codes, "bad": [n % 3 % 2 for n in range(400)]}
+    for form in ("%Y-%m-%dT%H:%M", "%Y%m%d"):
+        pl.DataFrame(rows).with_columns(pl.col("when").dt.strftime(form)).write_csv(tmp_path / "rows.csv")
+        source = read_sources([str(tmp_path / "rows.csv")], query=None)
+        draft = drafted(source.frame, source.spec, DraftRequest(name="rows", label="bad"), table="rows")
+        assert draft.roles.time is not None
+        assert draft.roles.time.name == "when"
+        assert draft.columns["size"].kind == "text"

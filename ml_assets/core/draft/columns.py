@@ -12,7 +12,7 @@ from ml_assets.core.contract.casting import WIDE_INTEGERS, cast, without_nulls_i
 from ml_assets.core.draft.csv_dialect import ENOUGH
 from ml_assets.core.draft.number_forms import NumberForm, number_form
 from ml_assets.core.draft.request import DraftRefused
-from ml_assets.core.draft.time_forms import is_of_digits, time_format
+from ml_assets.core.draft.time_forms import are_moments, is_of_digits
 from ml_assets.spec.delivery import ReferenceSpec
 from ml_assets.spec.yaml_file import unknown_name
 
@@ -80,9 +80,15 @@ class SourceColumn:
 
 
 def without_kind(frame: pl.DataFrame) -> dict[str, pl.DataType]:
-    """The columns of a type that no contract can have, such as a list, a duration or a time of day, with that type."""
+    """The columns that no contract can have, with their type: lists, durations, times of day, floats that are all infinite."""
     held = {name: dtype for name, dtype in frame.schema.items() if dtype != pl.String and _typed_kind(dtype) is None}
-    return {name: dtype for name, dtype in held.items() if frame[name].null_count() < frame.height}
+    floats = (name for name, dtype in frame.schema.items() if dtype.is_float())
+    endless = {name: frame.schema[name] for name in floats if _is_endless(frame[name])}
+    return {name: dtype for name, dtype in {**held, **endless}.items() if frame[name].null_count() < frame.height}
+
+
+def _is_endless(values: pl.Series) -> bool:
+    return bool(values.is_infinite().any()) and not bool(values.is_finite().any())
 
 
 def columns_of(frame: pl.DataFrame, table: ReferenceSpec, *, time: str | None = None) -> dict[str, SourceColumn]:
@@ -112,7 +118,7 @@ def quoted(name: str) -> str:
 
 def _are_moments(values: pl.Series, table: ReferenceSpec, time: str | None) -> bool:
     """Whether whole numbers are moments: those of the column that was named, or where none was, of each that reads so."""
-    return values.name == time if time else time_format(values, table) == table.datetime_format
+    return values.name == time if time else are_moments(values, table)
 
 
 def _column(raw: pl.Series, field: str, table: ReferenceSpec, *, is_time: bool) -> SourceColumn:

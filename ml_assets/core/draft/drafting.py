@@ -1,6 +1,6 @@
 """From a source's rows and what is asked for to a draft: the steps in their order."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 import polars as pl
@@ -218,9 +218,23 @@ def _completed(frame: pl.DataFrame, spec: ReferenceSpec, request: DraftRequest, 
     names = [request.time] if request.time else [name for name in frame.columns if name != request.label]
     held = (frame[name] for name in names if name in frame.columns)
     written = (values for values in held if values.dtype == pl.String or values.dtype.is_integer())
-    formats = (time_forms.time_format(_worded(values, spec), spec) for values in written)
-    forms = sorted(filter(None, formats), key=lambda form: form in EPOCHS)  # written as texts before written as numbers
+    forms = sorted(_time_formats(written, spec), key=lambda form: form in EPOCHS)  # written as texts before written as numbers
     return spec.model_copy(update={"datetime_format": forms[0]}) if forms else spec
+
+
+def _time_formats(columns: Iterable[pl.Series], spec: ReferenceSpec) -> list[str]:
+    """The formats of the columns that are times. Raises DraftRefused for one whose day and month cannot be told apart, unless
+    another one is a time: codes such as 01-02-03 read as dates, too."""
+    formats, unclear = [], []
+    for values in columns:
+        try:
+            formats.append(time_forms.time_format(_worded(values, spec), spec))
+        except DraftRefused as error:
+            unclear.append(error)
+    read = [form for form in formats if form]
+    if unclear and not read:
+        raise unclear[0]
+    return read
 
 
 def _worded(values: pl.Series, spec: ReferenceSpec) -> pl.Series:

@@ -63,6 +63,12 @@ def epoch_unit(values: pl.Series) -> str | None:
     return _epoch(values) if _TIME_NAME.search(values.name) else None
 
 
+def are_moments(values: pl.Series, table: ReferenceSpec) -> bool:
+    """Whether nearly all of these texts or whole numbers are moments in the format of the table."""
+    form = table.datetime_format
+    return epoch_unit(values) == form if form in EPOCHS else _share(values.drop_nulls().cast(pl.String), table, form) >= ENOUGH
+
+
 def is_of_digits(form: str) -> bool:
     """Whether moments of this form are whole numbers as well."""
     return form in EPOCHS or form in DIGITS
